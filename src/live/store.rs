@@ -1,0 +1,188 @@
+//! The registry of rooms on this node.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::live::{Config, Error, broadcast};
+use crate::media::broadcast::Info;
+use crate::media::group::Id;
+use crate::media::{Group, RoomName};
+
+/// How many ended shows are remembered, so that their URLs answer 410 instead of 404. The oldest are forgotten first.
+const ENDED_MAX: usize = 4096;
+
+/// Where groups older than the live window come from: relay-pull on an edge, nobody on an origin.
+pub trait Upstream: std::fmt::Debug + Send + Sync {
+    /// Fetches one complete group.
+    fn fetch(
+        &self,
+        room: RoomName,
+        epoch: Arc<str>,
+        track: Arc<str>,
+        group: Id,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<Group>, FetchError>> + Send>>;
+}
+
+/// Why a group could not be had. Clonable, because all who wait for one fetch share its answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Nobody upstream has it (any more): a 404.
+    #[error("no node upstream has group {0}")]
+    NotFound(Id),
+    /// The way up is broken or too slow just now: worth another try.
+    #[error("the way to the parent is broken: {0}")]
+    Unreachable(String),
+}
+
+/// The broadcasts of a node. Clones share one registry.
+#[derive(Debug, Clone)]
+pub struct Store {
+    config: Config,
+    rooms: Arc<Rooms>,
+    upstream: Arc<OnceLock<Arc<dyn Upstream>>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Rooms {
+    map: RwLock<Map>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    live: HashMap<RoomName, Arc<broadcast::Shared>>,
+    ended: VecDeque<(RoomName, Arc<str>)>,
+}
+
+impl Rooms {
+    pub(super) fn remove(&self, broadcast: &Arc<broadcast::Shared>) {
+        let info = broadcast::Consumer(broadcast.clone()).info().clone();
+        let mut map = self.map.write();
+        if map
+            .live
+            .get(&info.room)
+            .is_some_and(|found| Arc::ptr_eq(found, broadcast))
+        {
+            map.live.remove(&info.room);
+            if map.ended.len() == ENDED_MAX {
+                map.ended.pop_front();
+            }
+            map.ended.push_back((info.room, info.epoch));
+        }
+        drop(map);
+        self.version.send_modify(|version| *version += 1);
+    }
+}
+
+impl Store {
+    /// An empty store.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let rooms = Rooms {
+            map: RwLock::default(),
+            version: watch::Sender::new(0),
+        };
+        Self {
+            config,
+            rooms: Arc::new(rooms),
+            upstream: Arc::default(),
+        }
+    }
+
+    /// Opens a broadcast. Refused while the room is live, or when the node is full.
+    pub fn publish(&self, info: Info) -> Result<broadcast::Producer, Error> {
+        let mut map = self.rooms.map.write();
+        if map.live.contains_key(&info.room) {
+            return Err(Error::RoomBusy(info.room));
+        }
+        if map.live.len() >= self.config.rooms_max {
+            return Err(Error::TooManyRooms(self.config.rooms_max));
+        }
+        let shared = broadcast::Shared::new(info.clone());
+        map.live.insert(info.room, shared.clone());
+        drop(map);
+        self.rooms.version.send_modify(|version| *version += 1);
+        let rooms = self.rooms.clone();
+        Ok(broadcast::Producer {
+            shared,
+            rooms,
+            config: self.config.clone(),
+        })
+    }
+
+    /// The broadcast of a room. Costs one look-up and leaves no trace, so strangers may ask for anything.
+    #[must_use]
+    pub fn room(&self, room: &str) -> Option<broadcast::Consumer> {
+        self.rooms
+            .map
+            .read()
+            .live
+            .get(room)
+            .cloned()
+            .map(broadcast::Consumer)
+    }
+
+    /// True when the room had a show of that epoch that is over and gone.
+    #[must_use]
+    pub fn has_ended(&self, room: &str, epoch: &str) -> bool {
+        let map = self.rooms.map.read();
+        map.ended
+            .iter()
+            .any(|(name, of)| name.as_str() == room && &**of == epoch)
+    }
+
+    /// All live broadcasts, sorted by room.
+    #[must_use]
+    pub fn broadcasts(&self) -> Vec<broadcast::Consumer> {
+        let mut all: Vec<_> = self
+            .rooms
+            .map
+            .read()
+            .live
+            .values()
+            .cloned()
+            .map(broadcast::Consumer)
+            .collect();
+        all.sort_by(|a, b| a.info().room.cmp(&b.info().room));
+        all
+    }
+
+    /// Counts changes of the registry; relay-serve waits on it to announce rooms.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.rooms.version.subscribe()
+    }
+
+    /// Names where older groups come from; the first call wins.
+    pub fn set_upstream(&self, upstream: Arc<dyn Upstream>) {
+        let _first_wins = self.upstream.set(upstream).is_err();
+    }
+
+    /// A complete group: from the live window, else from upstream. Callers coalesce and remember misses.
+    pub async fn fetch(
+        &self,
+        broadcast: &broadcast::Consumer,
+        track: &str,
+        group: Id,
+    ) -> Result<Arc<Group>, FetchError> {
+        let Some(consumer) = broadcast.track(track) else {
+            return Err(FetchError::NotFound(group));
+        };
+        if let Some(found) = consumer.group(group) {
+            return Ok(Arc::new(found));
+        }
+        let Some(upstream) = self.upstream.get() else {
+            return Err(FetchError::NotFound(group));
+        };
+        let info = broadcast.info();
+        let name = consumer.info().name.clone();
+        upstream
+            .fetch(info.room.clone(), info.epoch.clone(), name, group)
+            .await
+    }
+}

@@ -1,0 +1,425 @@
+//! One track in the store: its writer, its readers, and the wish for it.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::live::Config;
+use crate::live::ring::{Ring, State};
+use crate::media::frame::Frame;
+use crate::media::group::{Group, Head, Id};
+use crate::media::track::Info;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    info: Info,
+    window_seconds: u32,
+    window_bytes: usize,
+    ring: RwLock<Ring>,
+    /// Counts changes; readers wait on it.
+    version: watch::Sender<u64>,
+    /// Counts readers that want frames; relay-pull waits on it.
+    demand: watch::Sender<usize>,
+}
+
+impl Shared {
+    pub(super) fn new(info: Info, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            info,
+            window_seconds: config.window_seconds,
+            window_bytes: config.window_bytes,
+            ring: RwLock::default(),
+            version: watch::Sender::new(0),
+            demand: watch::Sender::new(0),
+        })
+    }
+
+    fn change<R>(&self, apply: impl FnOnce(&mut Ring) -> R) -> R {
+        let result = apply(&mut self.ring.write());
+        self.version.send_modify(|version| *version += 1);
+        result
+    }
+}
+
+// === impl Producer ===
+
+/// The one writer of a track. Dropping it ends the track.
+#[derive(Debug)]
+pub struct Producer(pub(super) Arc<Shared>);
+
+impl Producer {
+    /// What the track is.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.0.info
+    }
+
+    /// Opens a group. `None` when it is here already or lies before the window: drop its frames.
+    pub fn group(&self, head: Head) -> Option<GroupProducer> {
+        let id = head.id;
+        let shared = &self.0;
+        let generation = shared.change(|ring| {
+            if !ring.open(Arc::new(head)) {
+                return None;
+            }
+            ring.evict(
+                shared.window_seconds,
+                shared.window_bytes,
+                shared.info.timescale,
+            );
+            Some(ring.generation)
+        })?;
+        Some(GroupProducer {
+            track: shared.clone(),
+            id,
+            generation,
+            closed: false,
+        })
+    }
+
+    /// Gives up groups that will not come, so that no reader waits for them.
+    pub fn miss(&self, id: Id) {
+        self.0.change(|ring| ring.close(id, State::Missing));
+    }
+
+    /// Names the first group that will come; readers of the whole window wait for it. The origin need not call it.
+    pub fn set_start(&self, id: Id) {
+        self.0.change(|ring| ring.set_start(id));
+    }
+
+    /// Forgets all groups, as when the upstream subscription was dropped.
+    pub fn clear(&self) {
+        self.0.change(Ring::clear);
+    }
+
+    /// How many readers want frames now; changes are awaited on the receiver.
+    #[must_use]
+    pub fn demand(&self) -> watch::Receiver<usize> {
+        self.0.demand.subscribe()
+    }
+
+    /// A handle for readers.
+    #[must_use]
+    pub fn consumer(&self) -> Consumer {
+        Consumer(self.0.clone())
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.0.change(|ring| ring.ended = true);
+    }
+}
+
+/// The writer of one group. Dropped without [`Self::finish`], the group counts as missing from there on.
+#[derive(Debug)]
+pub struct GroupProducer {
+    track: Arc<Shared>,
+    id: Id,
+    generation: u64,
+    closed: bool,
+}
+
+impl GroupProducer {
+    /// The group's number.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Appends a frame and wakes the readers. False when the group is no longer kept: stop reading it.
+    pub fn append(&self, frame: Frame) -> bool {
+        self.append_shared(Arc::new(frame))
+    }
+
+    /// As [`Self::append`], for a frame that others hold too.
+    pub fn append_shared(&self, frame: Arc<Frame>) -> bool {
+        self.track
+            .change(|ring| ring.generation == self.generation && ring.append(self.id, frame))
+    }
+
+    /// All frames are here.
+    pub fn finish(mut self) {
+        self.close(State::Complete);
+    }
+
+    fn close(&mut self, state: State) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.track.change(|ring| {
+            if ring.generation == self.generation {
+                ring.close(self.id, state);
+            }
+        });
+    }
+}
+
+impl Drop for GroupProducer {
+    fn drop(&mut self) {
+        self.close(State::Missing);
+    }
+}
+
+// === impl Consumer ===
+
+/// A handle of a track for those who read it. Holding one asks for nothing; a [`Reader`] does.
+#[derive(Debug, Clone)]
+pub struct Consumer(pub(super) Arc<Shared>);
+
+/// A track's figures for the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Groups in the ring.
+    pub groups: usize,
+    /// Bytes in the ring.
+    pub bytes: usize,
+    /// Readers now.
+    pub readers: usize,
+    /// The oldest and the newest group in the ring.
+    pub range: Option<(Id, Id)>,
+}
+
+impl Consumer {
+    /// What the track is.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.0.info
+    }
+
+    /// Starts reading; the reader counts as demand while it lives.
+    #[must_use]
+    pub fn read_from(&self, start: Start) -> Reader {
+        self.0.demand.send_modify(|readers| *readers += 1);
+        let mut reader = Reader {
+            version: self.0.version.subscribe(),
+            track: self.0.clone(),
+            start: Some(start),
+            group: Id(0),
+            frame: 0,
+            entered: false,
+            until_key: false,
+        };
+        reader.version.mark_changed();
+        reader
+    }
+
+    /// A complete group of the live window.
+    #[must_use]
+    pub fn group(&self, id: Id) -> Option<Group> {
+        self.0.ring.read().group(id)
+    }
+
+    /// The newest group's head: the initialization in force and the state of all counters.
+    #[must_use]
+    pub fn newest_head(&self) -> Option<Arc<Head>> {
+        self.0.ring.read().newest_head().cloned()
+    }
+
+    /// The newest frame.
+    #[must_use]
+    pub fn newest_frame(&self) -> Option<Arc<Frame>> {
+        self.0.ring.read().newest_frame().cloned()
+    }
+
+    /// The oldest group that a reader from [`Start::Oldest`] would get, and the newest.
+    #[must_use]
+    pub fn range(&self) -> Option<(Id, Id)> {
+        let ring = self.0.ring.read();
+        Some((ring.start()?, ring.last()?))
+    }
+
+    /// True when the writer has gone.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.0.ring.read().ended
+    }
+
+    /// Figures for the admin API.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let ring = self.0.ring.read();
+        Status {
+            groups: ring.groups(),
+            bytes: ring.bytes(),
+            readers: *self.0.demand.borrow(),
+            range: ring.first().zip(ring.last()),
+        }
+    }
+}
+
+// === impl Reader ===
+
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest group of the window, with every frame.
+    Oldest,
+    /// At the newest key frame that is here.
+    NewestKey,
+    /// At the first key frame that arrives after now.
+    NextKey,
+    /// At the newest frame: whatever arrives after now.
+    Live,
+    /// At this frame of this group, as after a reconnect.
+    At(Id, usize),
+}
+
+/// What a reader meets, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A group begins, or the reader enters one in its middle.
+    Group(Arc<Head>),
+    /// The next frame of that group.
+    Frame(Arc<Frame>),
+    /// The group is complete.
+    GroupEnd,
+    /// Frames were lost to the reader (it was too slow, or they never came); it goes on elsewhere.
+    Skipped,
+    /// The track has ended and everything was read.
+    Ended,
+}
+
+/// Reads one track in order. Cheap: a position and a wake-up.
+#[derive(Debug)]
+pub struct Reader {
+    track: Arc<Shared>,
+    version: watch::Receiver<u64>,
+    start: Option<Start>,
+    group: Id,
+    frame: usize,
+    /// The head of the current group was handed out.
+    entered: bool,
+    /// Frames before the next key frame are passed over.
+    until_key: bool,
+}
+
+impl Reader {
+    /// What the track is.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.track.info
+    }
+
+    /// Waits until there may be something new since the last [`Self::read`]. Cancel-safe.
+    pub async fn changed(&mut self) {
+        // The sender lives in the `Shared` that this reader holds, so this cannot fail.
+        let _unreachable = self.version.changed().await.is_err();
+    }
+
+    /// Appends up to `limit` events to `into` without waiting and returns how many. Zero: nothing new, call [`Self::changed`].
+    pub fn read(&mut self, into: &mut Vec<Event>, limit: usize) -> usize {
+        self.version.mark_unchanged();
+        let track = self.track.clone();
+        let ring = track.ring.read();
+        let before = into.len();
+        while into.len() - before < limit {
+            let Some(event) = self.step(&ring) else { break };
+            let last = event == Event::Ended;
+            into.push(event);
+            if last {
+                break;
+            }
+        }
+        let count = into.len() - before;
+        if count == limit {
+            self.version.mark_changed();
+        }
+        count
+    }
+
+    /// Jumps to the newest key frame, as a viewer that fell behind does.
+    pub fn skip_to_newest_key(&mut self) {
+        self.start = Some(Start::NewestKey);
+    }
+
+    /// The group and frame that come next; `None` before the start is known.
+    #[must_use]
+    pub fn position(&self) -> Option<(Id, usize)> {
+        self.start.is_none().then_some((self.group, self.frame))
+    }
+
+    /// Resolves a start that waits for the first data.
+    fn settle(&mut self, ring: &Ring) -> Option<()> {
+        let Some(start) = self.start else {
+            return Some(());
+        };
+        let (group, frame) = match start {
+            Start::Oldest => (ring.start()?, 0),
+            Start::NewestKey => ring.newest_key()?,
+            Start::NextKey | Start::Live => {
+                let last = ring.last()?;
+                (last, ring.slot(last).map_or(0, |slot| slot.frames.len()))
+            }
+            Start::At(group, frame) => (group, frame),
+        };
+        self.start = None;
+        self.until_key = start == Start::NextKey;
+        self.entered = false;
+        (self.group, self.frame) = (group, frame);
+        Some(())
+    }
+
+    fn step(&mut self, ring: &Ring) -> Option<Event> {
+        loop {
+            if self.settle(ring).is_none() {
+                return ring.ended.then_some(Event::Ended);
+            }
+            let Some(slot) = ring.slot(self.group) else {
+                // Not here: still to come, or gone for good.
+                let gone = ring.start().is_some_and(|start| self.group < start);
+                if gone {
+                    let start = ring
+                        .newest_key()
+                        .map_or(Start::Oldest, |_| Start::NewestKey);
+                    self.start = Some(start);
+                    return Some(Event::Skipped);
+                }
+                return ring.ended.then_some(Event::Ended);
+            };
+            if let Some(frame) = slot.frames.get(self.frame) {
+                if self.until_key && !(frame.is_key() && !frame.is_gap()) {
+                    self.frame += 1;
+                    continue;
+                }
+                self.until_key = false;
+                if !std::mem::replace(&mut self.entered, true) {
+                    if let Some(head) = &slot.head {
+                        return Some(Event::Group(head.clone()));
+                    }
+                }
+                self.frame += 1;
+                return Some(Event::Frame(frame.clone()));
+            }
+            let entered = self.entered;
+            match slot.state {
+                State::Open if ring.ended => return Some(Event::Ended),
+                State::Open => return None,
+                state @ (State::Complete | State::Missing) => {
+                    self.group = self.group.next();
+                    self.frame = 0;
+                    self.entered = false;
+                    if state == State::Missing {
+                        return Some(Event::Skipped);
+                    }
+                    if entered {
+                        return Some(Event::GroupEnd);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.track
+            .demand
+            .send_modify(|readers| *readers = readers.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+#[path = "track_test.rs"]
+mod tests;

@@ -1,0 +1,5 @@
+//! The net: listeners, TLS and HTTP in all its versions, in front of one [`http::Service`].
+//!
+//! Knows bytes on sockets and HTTP semantics; deliberately knows no room, no playlist and no media.
+
+pub mod http;
