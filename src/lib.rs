@@ -1,8 +1,21 @@
-//! Rushlane: a live-commerce streaming network in one binary. docs/ARCHITECTURE.md draws the house; `tidy.rs` guards its floors.
+//! Rushlane: a live-commerce streaming network in one binary.
+//!
+//! docs/ARCHITECTURE.md draws the house, floor by floor.
 
+pub mod admin;
+pub mod cache;
+pub mod cli;
 pub mod coding;
+pub mod container;
+pub mod delivery;
+pub mod ingest;
 pub mod live;
 pub mod media;
 pub mod net;
+pub mod node;
+pub mod packaging;
+pub mod probe;
+pub mod protocol;
+pub mod relay;
 pub mod runtime;
 pub mod telemetry;

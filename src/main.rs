@@ -1,1 +1,3 @@
+//! The `rushlane` command.
+
 fn main() {}

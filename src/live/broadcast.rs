@@ -71,7 +71,8 @@ impl Producer {
         Ok(producer)
     }
 
-    /// The show is over: readers drain what is there. The room stays findable until the producer is dropped.
+    /// The show is over: readers drain what is there. The room stays findable until the producer is
+    /// dropped.
     pub fn end(&self) {
         self.shared.state.send_modify(|state| state.ended = true);
     }

@@ -30,7 +30,8 @@ pub(super) struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     slots: BTreeMap<Id, Slot>,
-    /// The first group that may be here: readers of the whole window wait for it, earlier ones are gone for good.
+    /// The first group that may be here: readers of the whole window wait for it, earlier ones are
+    /// gone for good.
     start: Option<Id>,
     bytes: usize,
     pub(super) ended: bool,
@@ -92,12 +93,14 @@ impl Ring {
         }
     }
 
-    /// Says where the window of the writer's own source begins: readers of the whole window wait for this group.
+    /// Says where the window of the writer's own source begins: readers of the whole window wait
+    /// for this group.
     pub(super) fn set_start(&mut self, id: Id) {
         self.start = Some(id);
     }
 
-    /// Evicts the oldest groups until the ring is within `seconds` and `bytes`; the newest group stays.
+    /// Evicts the oldest groups until the ring is within `seconds` and `bytes`; the newest group
+    /// stays.
     pub(super) fn evict(&mut self, seconds: u32, bytes: usize, timescale: u32) {
         let window = rescale(i64::from(seconds), 1, timescale);
         let Some(newest_dts) = self.newest_head().map(|head| head.dts) else {

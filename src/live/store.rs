@@ -13,7 +13,8 @@ use crate::media::broadcast::Info;
 use crate::media::group::Id;
 use crate::media::{Group, RoomName};
 
-/// How many ended shows are remembered, so that their URLs answer 410 instead of 404. The oldest are forgotten first.
+/// How many ended shows are remembered, so that their URLs answer 410 instead of 404. The oldest
+/// are forgotten first.
 const ENDED_MAX: usize = 4096;
 
 /// Where groups older than the live window come from: relay-pull on an edge, nobody on an origin.
@@ -115,7 +116,8 @@ impl Store {
         })
     }
 
-    /// The broadcast of a room. Costs one look-up and leaves no trace, so strangers may ask for anything.
+    /// The broadcast of a room. Costs one look-up and leaves no trace, so strangers may ask for
+    /// anything.
     #[must_use]
     pub fn room(&self, room: &str) -> Option<broadcast::Consumer> {
         self.rooms
@@ -163,7 +165,8 @@ impl Store {
         let _first_wins = self.upstream.set(upstream).is_err();
     }
 
-    /// A complete group: from the live window, else from upstream. Callers coalesce and remember misses.
+    /// A complete group: from the live window, else from upstream. Callers coalesce and remember
+    /// misses.
     pub async fn fetch(
         &self,
         broadcast: &broadcast::Consumer,

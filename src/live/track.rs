@@ -83,7 +83,8 @@ impl Producer {
         self.0.change(|ring| ring.close(id, State::Missing));
     }
 
-    /// Names the first group that will come; readers of the whole window wait for it. The origin need not call it.
+    /// Names the first group that will come; readers of the whole window wait for it. The origin
+    /// need not call it.
     pub fn set_start(&self, id: Id) {
         self.0.change(|ring| ring.set_start(id));
     }
@@ -112,7 +113,8 @@ impl Drop for Producer {
     }
 }
 
-/// The writer of one group. Dropped without [`Self::finish`], the group counts as missing from there on.
+/// The writer of one group. Dropped without [`Self::finish`], the group counts as missing from
+/// there on.
 #[derive(Debug)]
 pub struct GroupProducer {
     track: Arc<Shared>,
@@ -128,7 +130,8 @@ impl GroupProducer {
         self.id
     }
 
-    /// Appends a frame and wakes the readers. False when the group is no longer kept: stop reading it.
+    /// Appends a frame and wakes the readers. False when the group is no longer kept: stop reading
+    /// it.
     pub fn append(&self, frame: Frame) -> bool {
         self.append_shared(Arc::new(frame))
     }
@@ -308,7 +311,8 @@ impl Reader {
         let _unreachable = self.version.changed().await.is_err();
     }
 
-    /// Appends up to `limit` events to `into` without waiting and returns how many. Zero: nothing new, call [`Self::changed`].
+    /// Appends up to `limit` events to `into` without waiting and returns how many. Zero: nothing
+    /// new, call [`Self::changed`].
     pub fn read(&mut self, into: &mut Vec<Event>, limit: usize) -> usize {
         self.version.mark_unchanged();
         let track = self.track.clone();
@@ -379,15 +383,15 @@ impl Reader {
                 return ring.ended.then_some(Event::Ended);
             };
             if let Some(frame) = slot.frames.get(self.frame) {
-                if self.until_key && !(frame.is_key() && !frame.is_gap()) {
+                if self.until_key && (frame.is_gap() || !frame.is_key()) {
                     self.frame += 1;
                     continue;
                 }
                 self.until_key = false;
-                if !std::mem::replace(&mut self.entered, true) {
-                    if let Some(head) = &slot.head {
-                        return Some(Event::Group(head.clone()));
-                    }
+                if !std::mem::replace(&mut self.entered, true)
+                    && let Some(head) = &slot.head
+                {
+                    return Some(Event::Group(head.clone()));
                 }
                 self.frame += 1;
                 return Some(Event::Frame(frame.clone()));

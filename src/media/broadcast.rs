@@ -95,7 +95,8 @@ pub struct Timing {
     pub part_ms: u32,
     /// PART-HOLD-BACK, at least three parts, in milliseconds.
     pub hold_back_ms: u32,
-    /// The segment that the cutter aims at, and TARGETDURATION, in milliseconds (a whole number of seconds).
+    /// The segment that the cutter aims at, and TARGETDURATION, in milliseconds (a whole number of
+    /// seconds).
     pub segment_ms: u32,
 }
 
@@ -148,7 +149,8 @@ pub struct Info {
     pub timing: Timing,
 }
 
-/// The epoch of a broadcast that starts at `unix_us`: milliseconds in base 36, so that later shows sort later.
+/// The epoch of a broadcast that starts at `unix_us`: milliseconds in base 36, so that later shows
+/// sort later.
 #[must_use]
 pub fn epoch_at(unix_us: i64) -> Arc<str> {
     let mut rest = u64::try_from(unix_us / 1000).unwrap_or(0);

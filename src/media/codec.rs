@@ -1,10 +1,13 @@
-//! Codecs and their configuration records: what an initialization holds, before any container wraps it.
+//! Codecs and their configuration records: what an initialization holds, before any container wraps
+//! it.
 //!
-//! [`Config`] is what [`super::group::Head::init`] carries, encoded with [`Config::encode`]; `live` and `relay` never look inside.
+//! [`Config`] is what [`super::group::Head::init`] carries, encoded with [`Config::encode`]; `live`
+//! and `relay` never look inside.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The largest configuration record accepted, in bytes (SPS, PPS and VPS of real encoders stay below 1 KB).
+/// The largest configuration record accepted, in bytes (SPS, PPS and VPS of real encoders stay
+/// below 1 KB).
 pub const RECORD_BYTES_MAX: usize = 16 * 1024;
 
 /// The initialization of a track.
@@ -86,7 +89,8 @@ pub enum DecodeError {
 }
 
 impl Config {
-    /// Encodes for the relay: codec number, name (length byte first), three 32-bit fields, then the record to the end.
+    /// Encodes for the relay: codec number, name (length byte first), three 32-bit fields, then the
+    /// record to the end.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let (number, name, fields, record) = match self {

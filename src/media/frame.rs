@@ -12,19 +12,21 @@ pub const HOPS_MAX: usize = 8;
 /// One access unit of one track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// Decode time in ticks of the track, from an origin of the broadcast's choosing that all its tracks share;
-    /// strictly increasing inside a track, over discontinuities too. Never negative.
+    /// Decode time in ticks of the track, from an origin of the broadcast's choosing that all its
+    /// tracks share; strictly increasing inside a track, over discontinuities too. Never negative.
     pub dts: i64,
     /// Presentation time minus decode time, in ticks.
     pub composition: i32,
-    /// How long the frame lasts by the origin's word, in ticks (the frame rate it has learnt, or the codec's own).
+    /// How long the frame lasts by the origin's word, in ticks (the frame rate it has learnt, or
+    /// the codec's own).
     pub duration: u32,
     /// Cut marks and kind.
     pub flags: Flags,
     /// Where the frame was, and when.
     pub stamps: Stamps,
-    /// The access unit as MP4 stores it: length-prefixed NAL units (H.264, HEVC), a temporal unit without its delimiter (AV1),
-    /// a raw AAC frame or an Opus packet. Empty when [`Flags::GAP`] is set.
+    /// The access unit as MP4 stores it: length-prefixed NAL units (H.264, HEVC), a temporal unit
+    /// without its delimiter (AV1), a raw AAC frame or an Opus packet. Empty when [`Flags::GAP`] is
+    /// set.
     pub payload: Bytes,
 }
 
@@ -35,7 +37,8 @@ pub struct Flags(pub u8);
 impl Flags {
     /// Decodable without earlier frames (every audio frame; an IDR or its like in video).
     pub const KEY: Self = Self(1);
-    /// The last frame of its part. The last frame of a group carries it too when the origin knew; a group's end also ends the part.
+    /// The last frame of its part. The last frame of a group carries it too when the origin knew; a
+    /// group's end also ends the part.
     pub const PART_END: Self = Self(1 << 1);
     /// No media: the host is silent for `duration` from `dts`, one part long (R1.14).
     pub const GAP: Self = Self(1 << 2);
@@ -53,7 +56,8 @@ impl Flags {
     }
 }
 
-/// When the frame passed which point, in microseconds since 1970 by the clock named; 0 = not known (D9, R11.1).
+/// When the frame passed which point, in microseconds since 1970 by the clock named; 0 = not known
+/// (D9, R11.1).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stamps {
     /// Captured at the host, by the origin's clock or the host's own when it sends one.

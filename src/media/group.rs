@@ -27,19 +27,23 @@ impl std::fmt::Display for Id {
     }
 }
 
-/// What is known of a group when it opens. Travels at the head of the group's stream, so each group can be read alone.
+/// What is known of a group when it opens. Travels at the head of the group's stream, so each group
+/// can be read alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Its number.
     pub id: Id,
-    /// How many discontinuities lie before the start of this group (EXT-X-DISCONTINUITY-SEQUENCE counts them).
-    /// A group whose number is one above that of the group before it begins with a discontinuity.
+    /// How many discontinuities lie before the start of this group (EXT-X-DISCONTINUITY-SEQUENCE
+    /// counts them). A group whose number is one above that of the group before it begins with a
+    /// discontinuity.
     pub discontinuities: u32,
-    /// The number of the initialization in force, from 0 (`init-N.mp4`); a new one opens a new group.
+    /// The number of the initialization in force, from 0 (`init-N.mp4`); a new one opens a new
+    /// group.
     pub init_id: u32,
     /// The initialization itself: `codec::Config` encoded (opaque to `live` and `relay`).
     pub init: Bytes,
-    /// Wall-clock time of the first frame by the capture clock, in microseconds since 1970 (PROGRAM-DATE-TIME).
+    /// Wall-clock time of the first frame by the capture clock, in microseconds since 1970
+    /// (PROGRAM-DATE-TIME).
     pub wall_us: i64,
     /// Decode time of the first frame, in ticks of the track.
     pub dts: i64,
@@ -47,7 +51,8 @@ pub struct Head {
     pub independent: bool,
 }
 
-/// A whole group, as `live` hands it out once it is complete and as a fetch of an older group returns it.
+/// A whole group, as `live` hands it out once it is complete and as a fetch of an older group
+/// returns it.
 #[derive(Debug, Clone)]
 pub struct Group {
     /// What was known when it opened.

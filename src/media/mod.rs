@@ -1,10 +1,11 @@
 //! The model: what a broadcast is made of, in memory and without any wire format.
 //!
-//! A broadcast (room + epoch) has tracks; a track has groups; a group has frames. Knows nothing of RTMP, FLV,
-//! MP4, QUIC, sockets or the time of day: every time is a number somebody hands in.
+//! A broadcast (room + epoch) has tracks; a track has groups; a group has frames. Knows nothing of
+//! RTMP, FLV, MP4, QUIC, sockets or the time of day: every time is a number somebody hands in.
 //!
-//! Invariants: the origin decides every cut (part end, group start, discontinuity, init change) and writes it into
-//! [`frame::Flags`] and [`group::Head`]; all later rooms only read them, so all nodes package the same bytes.
+//! Invariants: the origin decides every cut (part end, group start, discontinuity, init change) and
+//! writes it into [`frame::Flags`] and [`group::Head`]; all later rooms only read them, so all
+//! nodes package the same bytes.
 #![deny(clippy::disallowed_types)] // pure room
 
 pub mod broadcast;
@@ -17,10 +18,12 @@ pub use broadcast::RoomName;
 pub use frame::Frame;
 pub use group::Group;
 
-/// Ticks per second of every video track (MPEG's 90 kHz, so that milliseconds and common frame rates are exact).
+/// Ticks per second of every video track (MPEG's 90 kHz, so that milliseconds and common frame
+/// rates are exact).
 pub const VIDEO_TIMESCALE: u32 = 90_000;
 
-/// Converts ticks of `timescale` to milliseconds, rounding to nearest, away from overflow for 64-bit inputs.
+/// Converts ticks of `timescale` to milliseconds, rounding to nearest, away from overflow for
+/// 64-bit inputs.
 #[must_use]
 pub fn ticks_to_ms(ticks: i64, timescale: u32) -> i64 {
     let scale = i128::from(timescale.max(1));

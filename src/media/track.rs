@@ -22,11 +22,12 @@ pub enum Kind {
 /// What every node knows of a track. It never changes while the broadcast lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
-    /// The rendition's name in URLs: `video` and `audio` for a plain push, `720p` for `ROOM@720p`; the alphabet of
-    /// room names, at most [`TRACK_NAME_BYTES_MAX`] bytes.
+    /// The rendition's name in URLs: `video` and `audio` for a plain push, `720p` for `ROOM@720p`;
+    /// the alphabet of room names, at most [`TRACK_NAME_BYTES_MAX`] bytes.
     pub name: Arc<str>,
     /// What it carries.
     pub kind: Kind,
-    /// Ticks per second of every time in the track: [`super::VIDEO_TIMESCALE`], or the audio sample rate.
+    /// Ticks per second of every time in the track: [`super::VIDEO_TIMESCALE`], or the audio sample
+    /// rate.
     pub timescale: u32,
 }

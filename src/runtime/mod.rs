@@ -1,4 +1,5 @@
-//! The runtime: time, tasks and shutdown. Every task and every reading of a clock in the house goes through here.
+//! The runtime: time, tasks and shutdown. Every task and every reading of a clock in the house goes
+//! through here.
 //!
 //! Knows nothing of media or protocols.
 

@@ -1,7 +1,8 @@
 //! Task scopes: whoever owns a scope owns its tasks.
 //!
-//! A scope is a cancellation token and a set of tasks. Cancelling asks; [`TaskScope::finish`] waits out a grace and then aborts.
-//! Dropping the last handle of a scope asks its tasks to end, so nothing outlives what it serves.
+//! A scope is a cancellation token and a set of tasks. Cancelling asks; [`TaskScope::finish`] waits
+//! out a grace and then aborts. Dropping the last handle of a scope asks its tasks to end, so
+//! nothing outlives what it serves.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -76,8 +77,8 @@ impl TaskScope {
         &self.shutdown
     }
 
-    /// Runs `task` in the current runtime, inside a span called by `name`. Tasks should end when [`Self::shutdown`] is requested;
-    /// those that do not are aborted by [`Self::finish`].
+    /// Runs `task` in the current runtime, inside a span called by `name`. Tasks should end when
+    /// [`Self::shutdown`] is requested; those that do not are aborted by [`Self::finish`].
     pub fn spawn<F>(&self, name: &'static str, task: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -105,7 +106,8 @@ impl TaskScope {
         self.tracker.len()
     }
 
-    /// Asks all tasks to stop, waits at most `grace`, then aborts the rest. Returns how many had to be aborted.
+    /// Asks all tasks to stop, waits at most `grace`, then aborts the rest. Returns how many had to
+    /// be aborted.
     pub async fn finish(&self, grace: Duration) -> usize {
         self.shutdown.request();
         self.tracker.close();

@@ -15,8 +15,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr; `filter` is in the grammar of `RUST_LOG` (a fault in it falls back to `info`).
-/// A full disk or a closed pipe behind stderr loses lines and nothing else.
+/// Starts logging to stderr; `filter` is in the grammar of `RUST_LOG` (a fault in it falls back to
+/// `info`). A full disk or a closed pipe behind stderr loses lines and nothing else.
 pub fn init_logs(format: LogFormat, filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()

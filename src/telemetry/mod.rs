@@ -1,4 +1,5 @@
-//! Telemetry: the registry of metrics and the log output. Rooms measure themselves and register here; this room knows none of them.
+//! Telemetry: the registry of metrics and the log output. Rooms measure themselves and register
+//! here; this room knows none of them.
 
 mod logs;
 
@@ -21,8 +22,9 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers `metric` of room `room` as `rushlane_<room>_<name>`; `help` is one sentence without a full stop.
-    /// Counters get `_total` from the encoder; put the unit last in `name` (`write_bytes`, `wake_seconds`).
+    /// Registers `metric` of room `room` as `rushlane_<room>_<name>`; `help` is one sentence
+    /// without a full stop. Counters get `_total` from the encoder; put the unit last in `name`
+    /// (`write_bytes`, `wake_seconds`).
     pub fn register(&self, room: &str, name: &str, help: &str, metric: impl Metric) {
         self.0
             .lock()

@@ -1,6 +1,7 @@
 //! HTTP/1.1, HTTP/2 and HTTP/3 in front of one service: what a request and a reply are.
 //!
-//! A service lives on one worker thread and is called there (D3), so it may hold thread-local state; it need not be `Send`.
+//! A service lives on one worker thread and is called there (D3), so it may hold thread-local
+//! state; it need not be `Send`.
 
 use std::fmt;
 use std::future::Future;
@@ -47,16 +48,19 @@ pub type Response = http::Response<Body>;
 
 /// What follows a reply head.
 pub enum Body {
-    /// Known bytes, sent with `content-length` by vectored writes; the front answers HEAD and nothing else from it.
+    /// Known bytes, sent with `content-length` by vectored writes; the front answers HEAD and
+    /// nothing else from it.
     Chunks(Chunks),
-    /// A live stream without an end: after the head is sent, the connection's write side (HTTP/1.1) or a channel of body bytes
-    /// (HTTP/2, HTTP/3) is handed over, and the front watches no more than whether the peer has gone.
+    /// A live stream without an end: after the head is sent, the connection's write side (HTTP/1.1)
+    /// or a channel of body bytes (HTTP/2, HTTP/3) is handed over, and the front watches no more
+    /// than whether the peer has gone.
     Live(Box<dyn FnOnce(Sink)>),
 }
 
 /// The write side of a live reply. Dropping it ends the reply.
 pub enum Sink {
-    /// HTTP/1.1: the connection itself, after the head. No chunked coding: the body ends with the connection.
+    /// HTTP/1.1: the connection itself, after the head. No chunked coding: the body ends with the
+    /// connection.
     Connection(Box<dyn AsyncWrite + Unpin>),
     /// HTTP/2 and HTTP/3: a bounded queue in front of the stream's own flow control.
     Queue(mpsc::Sender<Bytes>),

@@ -1,0 +1,1 @@
+//! The desk: health, metrics and the admin API of a node.

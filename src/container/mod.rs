@@ -1,0 +1,2 @@
+//! Containers: frames to bytes and back.
+#![deny(clippy::disallowed_types)] // pure room

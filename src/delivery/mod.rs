@@ -1,0 +1,1 @@
+//! Delivery: answers viewers from `live` over the front that `net` gives it.

@@ -1,0 +1,1 @@
+//! Ingest: encoders come in here; what they push becomes a broadcast in `live`.

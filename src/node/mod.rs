@@ -1,0 +1,1 @@
+//! The roof: wires a role (origin, edge, dev) from its configuration.

@@ -1,0 +1,2 @@
+//! Protocols as state machines: bytes and time in; events, bytes and deadlines out.
+#![deny(clippy::disallowed_types)] // pure room
