@@ -2,4 +2,9 @@
 //!
 //! Knows bytes on sockets and HTTP semantics; deliberately knows no room, no playlist and no media.
 
+mod error;
 pub mod http;
+pub mod socket;
+pub mod tls;
+
+pub use error::Error;
