@@ -1,2 +1,4 @@
 //! Containers: frames to bytes and back.
 #![deny(clippy::disallowed_types)] // pure room
+
+pub mod flv;
