@@ -4,6 +4,7 @@
 
 mod error;
 pub mod http;
+pub mod listen;
 pub mod socket;
 pub mod tls;
 
