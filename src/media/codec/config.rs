@@ -1,8 +1,4 @@
-//! Codecs and their configuration records: what an initialization holds, before any container wraps
-//! it.
-//!
-//! [`Config`] is what [`super::group::Head::init`] carries, encoded with [`Config::encode`]; `live`
-//! and `relay` never look inside.
+//! The configuration of a track, and its bytes on the relay.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
