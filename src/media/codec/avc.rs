@@ -112,7 +112,7 @@ impl Record {
                 field,
             }
         };
-        let head = record.get(..6).ok_or(truncated("head"))?;
+        let head = record.get(..6).ok_or_else(truncated("head"))?;
         if head[0] != 1 {
             return Err(ParseError::Unsupported {
                 record: RECORD,
@@ -124,11 +124,13 @@ impl Record {
         let mut rest = record.slice(6..);
         let sequence_sets = read_sets(&mut rest, head[5] & 0x1f)
             .filter(|sets| sets.iter().all(|set| set.len() >= 4))
-            .ok_or(truncated("sequence parameter sets"))?;
-        let count = *rest.first().ok_or(truncated("picture parameter sets"))?;
+            .ok_or_else(truncated("sequence parameter sets"))?;
+        let count = *rest
+            .first()
+            .ok_or_else(truncated("picture parameter sets"))?;
         rest = rest.slice(1..);
         let picture_sets =
-            read_sets(&mut rest, count).ok_or(truncated("picture parameter sets"))?;
+            read_sets(&mut rest, count).ok_or_else(truncated("picture parameter sets"))?;
         Ok(Self {
             length_bytes,
             sequence_sets,
