@@ -1,4 +1,85 @@
-# The only front door. `make help` lists the recipes.
+# The only front door. `make help` lists the recipes; CI runs `make test`, nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+PYTHON := tests/.venv/bin/python
+WEB := web/dist/index.html
+WEB_SOURCES := $(shell find web -not -path '*/node_modules*' -not -path '*/dist*' -type f)
+
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
-.PHONY: help
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 10
+
+# === what a bare machine lacks ===
+
+setup: web/node_modules/.package-lock.json tests/e2e/node_modules/.package-lock.json tests/.venv/done ## install what is missing
+	@scripts/setup.sh ffmpeg ffprobe chromium curl openssl dejavu
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@scripts/setup.sh node npm
+	npm ci --no-audit --no-fund --prefix web
+	@touch $@
+
+tests/e2e/node_modules/.package-lock.json: tests/e2e/package-lock.json
+	@scripts/setup.sh node npm
+	npm ci --no-audit --no-fund --prefix tests/e2e
+	@touch $@
+
+tests/.venv/done: tests/requirements.txt
+	@scripts/setup.sh python3 venv
+	python3 -m venv tests/.venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# === building ===
+
+web: $(WEB) ## the pages, into web/dist
+
+$(WEB): web/node_modules/.package-lock.json $(WEB_SOURCES)
+	npm run --silent --prefix web build
+
+build: web ## the release binary, with the pages inside
+	@scripts/setup.sh cargo cc
+	$(CARGO) build --locked --release
+
+demo: build ## build, then run a whole network on this machine
+	target/release/rushlane dev
+
+# === proving ===
+
+check: web ## format, lints, floors, types of the pages
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	npm run --silent --prefix web check
+
+# The binary is built together with the tests, so that one set of dependencies serves both.
+unit: web ## tests of the rooms and of the protocols
+	$(CARGO) build --locked --workspace --bins --tests
+	$(CARGO) test --locked --workspace
+
+e2e: setup unit ## a real binary, real encoders and players
+	RUSHLANE=$(CURDIR)/target/debug/rushlane \
+	RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) \
+	RUSHLANE_FFMPEG9=$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())') \
+	node tests/e2e/run.mjs
+
+test: setup check unit e2e ## everything that must pass before a change lands
+
+bench: build ## measure against the goals; rivals run beside us
+	$(CARGO) bench --locked
+
+fuzz: ## make fuzz T=NAME: one parser, until it breaks (nightly toolchain)
+	$(if $(T),,$(error name a target: make fuzz T=NAME; there are: $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))))
+	$(CARGO) +nightly fuzz run $(T)
+
+golden: ## renew the golden files; read the diff before you commit it
+	UPDATE_GOLDEN=1 INSTA_UPDATE=always $(CARGO) test --locked --workspace
+
+clean: ## remove what was built and installed here
+	$(CARGO) clean
+	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
+
+.PHONY: help setup web build demo check unit e2e test bench fuzz golden clean
