@@ -1,0 +1,80 @@
+// What the pages ask the edge, besides media.
+
+/** One track of a live room. */
+export interface Track {
+  name: string;
+  kind: "video" | "audio" | "data";
+  codec: string;
+  width?: number;
+  height?: number;
+  frame_rate?: number;
+}
+
+/** One live room. `since_ms` is Unix time in milliseconds. */
+export interface Room {
+  room: string;
+  epoch: string | number;
+  since_ms: number;
+  viewers: number;
+  tracks: Track[];
+}
+
+/** The answer of `GET /rooms`. */
+export interface Rooms {
+  node: string;
+  rooms: Room[];
+}
+
+const TIMEOUT_MS = 5_000;
+
+/** Lists the rooms that are live on this edge. Throws when the edge does not answer. */
+export async function rooms(): Promise<Rooms> {
+  const response = await fetch("/rooms", {
+    cache: "no-store",
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (!response.ok) throw new Error(`/rooms answered ${response.status}`);
+  return (await response.json()) as Rooms;
+}
+
+/** Whether a room can be played now, as far as the edge knows. */
+export type Presence = "live" | "ended" | "absent" | "unreachable";
+
+/** Asks the edge about one room. Never throws. */
+export async function presence(room: string): Promise<Presence> {
+  try {
+    const response = await fetch(mediaUrl(room, "hls"), {
+      cache: "no-store",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    await response.body?.cancel();
+    if (response.ok) return "live";
+    if (response.status === 410) return "ended";
+    return response.status === 404 || response.status === 400 ? "absent" : "unreachable";
+  } catch {
+    return "unreachable";
+  }
+}
+
+/** The URL of a room's stream. */
+export function mediaUrl(room: string, protocol: "hls" | "flv"): string {
+  const name = encodeURIComponent(room);
+  return protocol === "hls" ? `/live/${name}/index.m3u8` : `/live/${name}.flv`;
+}
+
+/** "1280×720 · 30 fps · H.264" for the best video track, or null when there is no video. */
+export function pictureOf(tracks: Track[]): string | null {
+  const video = tracks
+    .filter((track) => track.kind === "video")
+    .toSorted((a, b) => (b.height ?? 0) - (a.height ?? 0))[0];
+  if (!video) return null;
+  const facts = [codecName(video.codec)];
+  if (video.frame_rate) facts.unshift(`${Math.round(video.frame_rate)} fps`);
+  if (video.width && video.height) facts.unshift(`${video.width}×${video.height}`);
+  return facts.join(" · ");
+}
+
+function codecName(codec: string): string {
+  const names: Record<string, string> = { avc1: "H.264", hvc1: "HEVC", hev1: "HEVC", av01: "AV1" };
+  return names[codec.slice(0, 4)] ?? codec;
+}

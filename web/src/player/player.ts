@@ -1,0 +1,231 @@
+// Keeps one room playing: chooses a protocol, tries again, falls back, and knows when it is over.
+
+import { mediaUrl, presence, type Presence } from "../api";
+import { Backoff } from "./backoff";
+import type { Engine, Failure, Protocol, Reports } from "./engine";
+
+/** What the viewer is looking at. */
+export type State =
+  | { name: "loading" }
+  | { name: "playing" }
+  | { name: "buffering" }
+  | { name: "retrying"; seconds: number }
+  | { name: "absent" }
+  | { name: "ended" }
+  | { name: "failed"; detail: string };
+
+/** What the page hears. */
+export interface Listener {
+  stateChanged(state: State): void;
+  protocolChanged(protocol: Protocol): void;
+  fellBack(from: Protocol, to: Protocol, detail: string): void;
+}
+
+/** No picture after this long: the attempt has failed. */
+const START_MAX_MS = 12_000;
+/** A picture that stands still this long is a failure even if the connection is open. */
+const STALL_MAX_MS = 10_000;
+/** Playing this long forgives the failures before. */
+const STABLE_MS = 8_000;
+/** How often an empty or finished room is asked for again. */
+const ABSENT_POLL_MS = 3_000;
+/** Network failures in a row on one protocol before the other gets its turn. */
+const NETWORK_FAILURES_MAX = 3;
+
+/** Plays `room` in `video`. */
+export class Player {
+  readonly #backoff = new Backoff();
+  readonly #refused = new Set<Protocol>();
+  #engine: Engine | null = null;
+  #attempt = 0;
+  #state: State = { name: "loading" };
+  #played = false;
+  #networkFailures = 0;
+  #startTimer = 0;
+  #stallTimer = 0;
+  #stableTimer = 0;
+  #waitTimer = 0;
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly room: string,
+    private protocol: Protocol,
+    private readonly listener: Listener,
+  ) {
+    video.addEventListener("playing", () => this.#advanced());
+    video.addEventListener("waiting", () => this.#stalled());
+    addEventListener("online", () => this.#isWaiting() && void this.start());
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get engine(): Engine | null {
+    return this.#engine;
+  }
+
+  get current(): Protocol {
+    return this.protocol;
+  }
+
+  /** Starts, or starts over, with the current protocol. */
+  async start(): Promise<void> {
+    this.#stop();
+    this.#attempt += 1;
+    const attempt = this.#attempt;
+    this.#show({ name: "loading" });
+    this.listener.protocolChanged(this.protocol);
+    this.#startTimer = window.setTimeout(
+      () => this.#failed(attempt, { kind: "network", detail: "no picture" }),
+      START_MAX_MS,
+    );
+    const reports: Reports = {
+      failed: (failure) => void this.#failed(attempt, failure),
+      ended: () => void this.#finished(attempt),
+    };
+    try {
+      const engine = await open(this.protocol, this.video, mediaUrl(this.room, this.protocol), reports);
+      if (attempt !== this.#attempt) return engine.destroy();
+      this.#engine = engine;
+      void this.video.play().catch(() => {}); // a browser that wants a tap first shows our button
+    } catch (error) {
+      await this.#failed(attempt, { kind: "media", detail: String(error) });
+    }
+  }
+
+  /** The viewer chose a protocol: what failed before may be tried again. */
+  use(protocol: Protocol): void {
+    this.#refused.clear();
+    this.#networkFailures = 0;
+    this.#backoff.reset();
+    this.protocol = protocol;
+    void this.start();
+  }
+
+  /** The playhead goes to the live edge and plays. */
+  toLive(): void {
+    this.#engine?.toLive();
+    void this.video.play().catch(() => {});
+  }
+
+  async #failed(attempt: number, failure: Failure): Promise<void> {
+    if (attempt !== this.#attempt) return;
+    this.#stop();
+    const found = await presence(this.room);
+    if (attempt !== this.#attempt) return;
+    if (found === "absent" || found === "ended") return this.#gone(found);
+
+    this.#networkFailures += failure.kind === "network" ? 1 : 0;
+    const unplayable = failure.kind === "media" || this.#networkFailures >= NETWORK_FAILURES_MAX;
+    if (found === "live" && unplayable) return this.#fallBack(failure);
+    this.#wait(this.#backoff.next());
+  }
+
+  /** The stream came to its end; a host that reconnects is found by the next try. */
+  async #finished(attempt: number): Promise<void> {
+    if (attempt !== this.#attempt) return;
+    this.#stop();
+    const found = await presence(this.room);
+    if (attempt !== this.#attempt) return;
+    if (found === "unreachable") return this.#wait(this.#backoff.next());
+    // FLV ends with its connection, LL-HLS by what the playlist says.
+    if (found === "live" && this.protocol === "flv") return this.#wait(this.#backoff.next());
+    this.#gone(found);
+  }
+
+  #fallBack(failure: Failure): void {
+    const from = this.protocol;
+    const to = from === "hls" ? "flv" : "hls";
+    this.#refused.add(from);
+    this.#networkFailures = 0;
+    if (this.#refused.has(to)) {
+      this.#refused.clear();
+      this.#show({ name: "failed", detail: failure.detail });
+      return;
+    }
+    this.protocol = to;
+    this.listener.fellBack(from, to, failure.detail);
+    void this.start();
+  }
+
+  /** Shows that there is nothing to play, and looks for a new show until there is. */
+  #gone(found: Presence): void {
+    const over = found !== "absent" || this.#played;
+    this.#show({ name: over ? "ended" : "absent" });
+    const attempt = this.#attempt;
+    this.#waitTimer = window.setTimeout(async () => {
+      const now = await presence(this.room);
+      if (attempt !== this.#attempt) return;
+      // A show that has ended is still listed for a while: it must be gone before it can be new.
+      if (now === "live" && found !== "live") void this.start();
+      else this.#gone(now === "unreachable" ? found : now);
+    }, ABSENT_POLL_MS);
+  }
+
+  #wait(milliseconds: number): void {
+    this.#show({ name: "retrying", seconds: Math.ceil(milliseconds / 1000) });
+    this.#waitTimer = window.setTimeout(() => void this.start(), milliseconds);
+  }
+
+  #isWaiting(): boolean {
+    return this.#state.name === "retrying";
+  }
+
+  #advanced(): void {
+    if (!this.#engine) return;
+    this.#played = true;
+    clearTimeout(this.#startTimer);
+    clearTimeout(this.#stallTimer);
+    clearTimeout(this.#stableTimer);
+    this.#stableTimer = window.setTimeout(() => {
+      this.#networkFailures = 0;
+      this.#refused.clear();
+      this.#backoff.reset();
+    }, STABLE_MS);
+    this.#show({ name: "playing" });
+  }
+
+  #stalled(): void {
+    if (!this.#engine || this.#state.name !== "playing") return;
+    clearTimeout(this.#stableTimer);
+    const attempt = this.#attempt;
+    this.#stallTimer = window.setTimeout(
+      () => this.#failed(attempt, { kind: "network", detail: "the picture stands still" }),
+      STALL_MAX_MS,
+    );
+    this.#show({ name: "buffering" });
+  }
+
+  #stop(): void {
+    for (const timer of [this.#startTimer, this.#stallTimer, this.#stableTimer, this.#waitTimer]) {
+      clearTimeout(timer);
+    }
+    this.#engine?.destroy();
+    this.#engine = null;
+  }
+
+  #show(state: State): void {
+    this.#state = state;
+    this.listener.stateChanged(state);
+  }
+}
+
+/** Loads the library of a protocol and starts it. Throws when this browser cannot play it. */
+async function open(
+  protocol: Protocol,
+  video: HTMLVideoElement,
+  url: string,
+  reports: Reports,
+): Promise<Engine> {
+  if (protocol === "flv") {
+    const { FlvEngine } = await import("./flv");
+    if (!FlvEngine.supported()) throw new Error("no Media Source Extensions");
+    return new FlvEngine(video, url, reports);
+  }
+  const { NativeEngine } = await import("./native");
+  if (NativeEngine.supported(video)) return new NativeEngine(video, url, reports);
+  const { HlsEngine } = await import("./hls");
+  if (!HlsEngine.supported()) throw new Error("no Media Source Extensions");
+  return new HlsEngine(video, url, reports);
+}
