@@ -19,3 +19,5 @@ pub mod protocol;
 pub mod relay;
 pub mod runtime;
 pub mod telemetry;
+#[cfg(test)]
+mod tidy;

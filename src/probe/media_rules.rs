@@ -110,7 +110,8 @@ impl Init {
         for sample in traf.trun.iter().flat_map(|run| run.samples.iter()) {
             end = end.saturating_add(u64::from(sample.duration.unwrap_or(usual)));
             // ISO/IEC 14496-12, 8.8.3.1: sample_is_non_sync_sample.
-            sync = sync.or(Some(sample.flags.unwrap_or(flags) & 0x1_0000 == 0));
+            let is_sync = sample.flags.unwrap_or(flags) & 0x1_0000 == 0;
+            sync = sync.or(Some(is_sync));
         }
         Ok(Span {
             start,

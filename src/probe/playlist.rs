@@ -1,5 +1,5 @@
-//! A media playlist as a player understands it, from `quick-m3u8`'s lines, plus the faults that only
-//! the order of lines shows.
+//! A media playlist as a player understands it, from `quick-m3u8`'s lines, plus the faults that
+//! only the order of lines shows.
 
 use quick_m3u8::config::ParsingOptionsBuilder;
 use quick_m3u8::tag::KnownTag;

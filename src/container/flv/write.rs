@@ -1,4 +1,4 @@
-//! Writes FLV, for HTTP-FLV viewers and for RTMP publishers (an RTMP media message is a tag's body).
+//! Writes FLV, for HTTP-FLV viewers and for RTMP publishers (an RTMP media message is a tag body).
 //!
 //! A written tag is three buffers: `head` (11-byte tag header and the codec's own header),
 //! `payload` (the frame as it is stored, shared) and `tail` (the back pointer). All three in order

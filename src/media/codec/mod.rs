@@ -2,7 +2,7 @@
 //! it.
 //!
 //! [`Config`] is what [`super::group::Head::init`] carries, encoded with [`Config::encode`]; `live`
-//! and `relay` never look inside. [`VideoConfig::parse`] and [`AudioConfig::parse`] turn the records
+//! and `relay` never look inside. [`VideoConfig::parse`] and [`AudioConfig::parse`] turn records
 //! of encoders into one. Decodes no picture and no sound.
 //!
 //! Invariants: no input panics; every record is at most [`RECORD_BYTES_MAX`] bytes; the name is
