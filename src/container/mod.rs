@@ -2,3 +2,4 @@
 #![deny(clippy::disallowed_types)] // pure room
 
 pub mod flv;
+pub mod mp4;
