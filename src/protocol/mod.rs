@@ -1,2 +1,4 @@
 //! Protocols as state machines: bytes and time in; events, bytes and deadlines out.
 #![deny(clippy::disallowed_types)] // pure room
+
+pub mod rtmp;

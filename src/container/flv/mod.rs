@@ -5,6 +5,7 @@
 //! Spec: Adobe FLV 10.1 Annex E ("legacy"), and Enhanced RTMP v2 (Veovera, 2026-01) for the
 //! FourCC tags.
 
+pub mod read;
 pub mod write;
 
 /// TagType of an audio tag (E.4.1).
@@ -20,13 +21,34 @@ const TAG_HEADER_BYTES: usize = 11;
 mod video {
     use crate::media::codec::VideoCodec;
 
+    // Frame types.
     pub(super) const KEY: u8 = 1;
     pub(super) const INTER: u8 = 2;
+    pub(super) const GENERATED_KEY: u8 = 4;
+    pub(super) const COMMAND: u8 = 5;
+
+    /// CodecID.
     pub(super) const LEGACY_AVC: u8 = 7;
     /// isExVideoHeader: the top bit of the first byte.
     pub(super) const ENHANCED: u8 = 0x80;
+
+    // Packet types; the first three are numbered alike in legacy AVC tags.
     pub(super) const SEQUENCE_START: u8 = 0;
     pub(super) const CODED_FRAMES: u8 = 1;
+    pub(super) const SEQUENCE_END: u8 = 2;
+    pub(super) const CODED_FRAMES_X: u8 = 3;
+    pub(super) const METADATA: u8 = 4;
+    pub(super) const MULTITRACK: u8 = 6;
+    pub(super) const MOD_EX: u8 = 7;
+
+    pub(super) fn codec(four_cc: [u8; 4]) -> Option<VideoCodec> {
+        match &four_cc {
+            b"avc1" => Some(VideoCodec::H264),
+            b"hvc1" => Some(VideoCodec::H265),
+            b"av01" => Some(VideoCodec::Av1),
+            _ => None,
+        }
+    }
 
     pub(super) fn four_cc(codec: VideoCodec) -> &'static [u8; 4] {
         match codec {
@@ -41,12 +63,26 @@ mod video {
 mod audio {
     use crate::media::codec::AudioCodec;
 
+    /// SoundFormat.
+    pub(super) const LEGACY_AAC: u8 = 10;
     /// SoundFormat 10, and the rate, size and channels that AAC always states (E.4.2.1).
     pub(super) const LEGACY_AAC_FLAGS: u8 = 0xaf;
     /// SoundFormat of an enhanced tag.
     pub(super) const ENHANCED: u8 = 9;
+
+    // Packet types; the first two are numbered alike in legacy AAC tags.
     pub(super) const SEQUENCE_START: u8 = 0;
     pub(super) const CODED_FRAMES: u8 = 1;
+    pub(super) const MULTITRACK: u8 = 5;
+    pub(super) const MOD_EX: u8 = 7;
+
+    pub(super) fn codec(four_cc: [u8; 4]) -> Option<AudioCodec> {
+        match &four_cc {
+            b"mp4a" => Some(AudioCodec::Aac),
+            b"Opus" => Some(AudioCodec::Opus),
+            _ => None,
+        }
+    }
 
     pub(super) fn four_cc(codec: AudioCodec) -> &'static [u8; 4] {
         match codec {
