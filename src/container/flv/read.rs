@@ -5,8 +5,8 @@
 
 use bytes::{Buf, Bytes};
 
-use super::{audio, video};
 use crate::coding::amf0::{self, Value};
+use crate::container::flv::{audio, video};
 use crate::media::codec::{AudioCodec, VideoCodec};
 
 /// The most ModEx prefixes before the packet type; one is defined today.

@@ -6,8 +6,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{AUDIO, SCRIPT, TAG_HEADER_BYTES, VIDEO, audio, video};
 use crate::coding::amf0::{self, Value};
+use crate::container::flv::{AUDIO, SCRIPT, TAG_HEADER_BYTES, VIDEO, audio, video};
 use crate::media::codec::{AudioCodec, AudioConfig, VideoCodec, VideoConfig};
 
 /// The most bytes of codec header before a payload.

@@ -1,11 +1,12 @@
-//! Chunks (5.3): the pieces that messages travel in.
+//! Reads chunks (5.3), the pieces that messages travel in.
 
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 
-use super::message_type;
 use crate::media::frame::FRAME_BYTES_MAX;
+use crate::protocol::rtmp::kind;
+use crate::protocol::rtmp::message::{CHUNK_BYTES_DEFAULT, EXTENDED, Message};
 
 /// The largest chunk size a peer may set, in bytes. Encoders use 128 to 64 KiB.
 pub const CHUNK_BYTES_MAX: usize = 1 << 20;
@@ -15,8 +16,6 @@ pub const CHUNK_STREAMS_MAX: usize = 64;
 /// largest kind, and another in the making.
 pub const HELD_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 
-/// The chunk size before anybody sets one (5.4.1).
-const CHUNK_BYTES_DEFAULT: usize = 128;
 /// The largest audio or video message: a frame behind its FLV header.
 const MEDIA_BYTES_MAX: usize = FRAME_BYTES_MAX + 64;
 /// The largest command or data message.
@@ -25,20 +24,6 @@ const COMMAND_BYTES_MAX: usize = 64 * 1024;
 const CONTROL_BYTES_MAX: usize = 64;
 /// What an unfinished message gets at first; more as its bytes arrive.
 const FIRST_RESERVE_BYTES: usize = 4 * 1024;
-/// The mark of an extended timestamp (5.3.1.3).
-const EXTENDED: u32 = 0xff_ffff;
-
-/// One whole message (5.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
-    /// Message type.
-    pub(super) kind: u8,
-    /// Message stream.
-    pub(super) stream_id: u32,
-    pub(super) timestamp_ms: u32,
-    pub(super) payload: Bytes,
-}
-
 /// Why chunks cannot be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -362,54 +347,9 @@ impl Stream {
 
 fn length_limit(kind: u8) -> usize {
     match kind {
-        message_type::SET_CHUNK_SIZE..=message_type::SET_PEER_BANDWIDTH => CONTROL_BYTES_MAX,
-        message_type::AUDIO | message_type::VIDEO | message_type::AGGREGATE => MEDIA_BYTES_MAX,
+        kind::SET_CHUNK_SIZE..=kind::SET_PEER_BANDWIDTH => CONTROL_BYTES_MAX,
+        kind::AUDIO | kind::VIDEO | kind::AGGREGATE => MEDIA_BYTES_MAX,
         _ => COMMAND_BYTES_MAX,
-    }
-}
-
-/// Cuts messages into chunks. Always writes full headers first: no state, and a few bytes more.
-#[derive(Debug)]
-pub(super) struct Writer {
-    chunk_bytes: usize,
-}
-
-impl Writer {
-    pub(super) fn new() -> Self {
-        Self {
-            chunk_bytes: CHUNK_BYTES_DEFAULT,
-        }
-    }
-
-    /// Call it right after the Set Chunk Size message was written.
-    pub(super) fn set_chunk_bytes(&mut self, bytes: usize) {
-        self.chunk_bytes = bytes;
-    }
-
-    /// Appends `message` on a chunk stream from 2 to 63.
-    pub(super) fn write(&self, out: &mut BytesMut, chunk_stream: u8, message: &Message) {
-        let length = message.payload.len();
-        out.reserve(length + 16 + 5 * (length / self.chunk_bytes));
-        let extended = message.timestamp_ms >= EXTENDED;
-        out.put_u8(chunk_stream);
-        out.put_uint(u64::from(message.timestamp_ms.min(EXTENDED)), 3);
-        out.put_uint(length as u64, 3);
-        out.put_u8(message.kind);
-        out.put_u32_le(message.stream_id);
-        let mut first = true;
-        let mut rest = &message.payload[..];
-        while first || !rest.is_empty() {
-            if !first {
-                out.put_u8(3 << 6 | chunk_stream);
-            }
-            if extended {
-                out.put_u32(message.timestamp_ms);
-            }
-            let (chunk, others) = rest.split_at(rest.len().min(self.chunk_bytes));
-            out.put_slice(chunk);
-            rest = others;
-            first = false;
-        }
     }
 }
 

@@ -1,4 +1,7 @@
+use bytes::Bytes;
+
 use super::*;
+use crate::protocol::rtmp::message::Writer;
 
 const NOW: Duration = Duration::ZERO;
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::chunk::{Error, Message, Reader, Writer};
-use super::command::{self, Command};
-use super::handshake::{PACKET_BYTES, VERSION};
-use super::{Media, MediaKind, message_type};
 use crate::coding::amf0::{self, Value};
+use crate::protocol::rtmp::chunk::{Error, Reader};
+use crate::protocol::rtmp::command::{self, Command};
+use crate::protocol::rtmp::handshake::{PACKET_BYTES, VERSION};
+use crate::protocol::rtmp::kind;
+use crate::protocol::rtmp::message::{Message, Writer};
+use crate::protocol::rtmp::{Media, MediaKind};
 
 /// Our chunk size; frames go out in few chunks.
 const SEND_CHUNK_BYTES: usize = 60_000;
@@ -87,11 +89,11 @@ impl Client {
         }
         while let Some(message) = self.reader.read(Duration::ZERO, input)? {
             match message.kind {
-                message_type::SET_CHUNK_SIZE => {
+                kind::SET_CHUNK_SIZE => {
                     let bytes = (&message.payload[..]).try_get_u32().unwrap_or(0);
                     self.reader.set_chunk_bytes(bytes)?;
                 }
-                message_type::COMMAND_AMF0 => {
+                kind::COMMAND_AMF0 => {
                     if let Ok(Some(command)) = Command::read(&message) {
                         self.take_command(&command);
                     }
@@ -105,8 +107,8 @@ impl Client {
     /// Pushes the body of an FLV tag; after [`ClientEvent::Published`].
     pub fn push(&mut self, media: &Media) {
         let (kind, chunk_stream) = match media.kind {
-            MediaKind::Audio => (message_type::AUDIO, 4),
-            MediaKind::Video => (message_type::VIDEO, 6),
+            MediaKind::Audio => (kind::AUDIO, 4),
+            MediaKind::Video => (kind::VIDEO, 6),
         };
         let message = Message {
             kind,
@@ -123,7 +125,7 @@ impl Client {
         amf0::encode(&mut payload, &"@setDataFrame".into());
         payload.put_slice(script);
         let message = Message {
-            kind: message_type::DATA_AMF0,
+            kind: kind::DATA_AMF0,
             stream_id: STREAM,
             timestamp_ms: 0,
             payload: payload.freeze(),
@@ -150,7 +152,7 @@ impl Client {
 
     fn connect(&mut self) {
         let size = (SEND_CHUNK_BYTES as u32).to_be_bytes();
-        let message = command::control(message_type::SET_CHUNK_SIZE, &size);
+        let message = command::control(kind::SET_CHUNK_SIZE, &size);
         self.writer.write(&mut self.send, 2, &message);
         self.writer.set_chunk_bytes(SEND_CHUNK_BYTES);
         let mut properties = vec![

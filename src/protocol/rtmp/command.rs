@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::chunk::Message;
-use super::message_type;
 use crate::coding::amf0::{self, Value};
+use crate::protocol::rtmp::kind;
+use crate::protocol::rtmp::message::Message;
 
 /// The FourCCs a publisher may send.
 const VIDEO_FOUR_CCS: [&str; 3] = ["avc1", "hvc1", "av01"];
@@ -28,7 +28,7 @@ impl Command {
     pub(super) fn read(message: &Message) -> Result<Option<Self>, amf0::Error> {
         let payload = match message.kind {
             // An AMF3 command is AMF0 behind a zero byte, unless a value switches inside.
-            message_type::COMMAND_AMF3 => message.payload.get(1..).unwrap_or_default(),
+            kind::COMMAND_AMF3 => message.payload.get(1..).unwrap_or_default(),
             _ => &message.payload[..],
         };
         let mut values = amf0::decode_all(payload)?.into_iter();
@@ -63,7 +63,7 @@ pub(super) fn message(stream_id: u32, values: &[Value]) -> Message {
         amf0::encode(&mut payload, value);
     }
     Message {
-        kind: message_type::COMMAND_AMF0,
+        kind: kind::COMMAND_AMF0,
         stream_id,
         timestamp_ms: 0,
         payload: payload.freeze(),
@@ -152,5 +152,5 @@ pub(super) fn user_control(event: u16, number: u32) -> Message {
     let mut fields = Vec::with_capacity(6);
     fields.put_u16(event);
     fields.put_u32(number);
-    control(message_type::USER_CONTROL, &fields)
+    control(kind::USER_CONTROL, &fields)
 }

@@ -14,8 +14,13 @@
 
 mod chunk;
 mod client;
+mod close_reason;
 mod command;
 mod handshake;
+mod kind;
+mod message;
+mod meter;
+mod publish;
 mod session;
 mod stream_key;
 
@@ -25,7 +30,8 @@ use bytes::Bytes;
 
 pub use chunk::{CHUNK_BYTES_MAX, CHUNK_STREAMS_MAX, Error as ChunkError, HELD_BYTES_MAX};
 pub use client::{Client, ClientEvent, ClientOutput};
-pub use session::{CloseReason, Session};
+pub use close_reason::CloseReason;
+pub use session::Session;
 pub use stream_key::{Secret, StreamKey, StreamKeyError};
 
 /// How long a session waits for what.
@@ -103,21 +109,4 @@ pub enum MediaKind {
     Audio,
     /// Message type 9.
     Video,
-}
-
-/// Message types (5.4 and 7.1).
-mod message_type {
-    pub(super) const SET_CHUNK_SIZE: u8 = 1;
-    pub(super) const ABORT: u8 = 2;
-    pub(super) const ACKNOWLEDGEMENT: u8 = 3;
-    pub(super) const USER_CONTROL: u8 = 4;
-    pub(super) const WINDOW_ACKNOWLEDGEMENT_SIZE: u8 = 5;
-    pub(super) const SET_PEER_BANDWIDTH: u8 = 6;
-    pub(super) const AUDIO: u8 = 8;
-    pub(super) const VIDEO: u8 = 9;
-    pub(super) const DATA_AMF3: u8 = 15;
-    pub(super) const COMMAND_AMF3: u8 = 17;
-    pub(super) const DATA_AMF0: u8 = 18;
-    pub(super) const COMMAND_AMF0: u8 = 20;
-    pub(super) const AGGREGATE: u8 = 22;
 }

@@ -1,6 +1,5 @@
-use super::super::client::{Client, ClientEvent, ClientOutput};
 use super::*;
-use crate::protocol::rtmp::HELD_BYTES_MAX;
+use crate::protocol::rtmp::{Client, ClientEvent, ClientOutput, HELD_BYTES_MAX};
 
 const SECOND: Duration = Duration::from_secs(1);
 

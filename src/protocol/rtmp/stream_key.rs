@@ -61,8 +61,8 @@ pub enum StreamKeyError {
 impl StreamKey {
     /// Reads the `app` of `connect` and the name of `publish`.
     ///
-    /// Encoders split `rtmp://HOST/live/ROOM?token=..` at different places, so the room may stand in
-    /// either, and the parameters behind either.
+    /// Encoders split `rtmp://HOST/live/ROOM?token=..` at different places, so the room may stand
+    /// in either, and the parameters behind either.
     pub(super) fn parse(app: &str, name: &str) -> Result<Self, StreamKeyError> {
         let (app_path, app_query) = split_query(app);
         let (name_path, name_query) = split_query(name);
