@@ -37,8 +37,12 @@ export async function rooms(): Promise<Rooms> {
   return (await response.json()) as Rooms;
 }
 
-/** Whether a room can be played now, as far as the edge knows. */
-export type Presence = "live" | "ended" | "absent" | "unreachable";
+/** What the edge knows of a room. */
+export interface Presence {
+  status: "live" | "ended" | "absent" | "unreachable";
+  /** Tells one show of the room from the next: the playlist, whose URLs carry the epoch. */
+  show: string;
+}
 
 /** Asks the edge about one room. Never throws. */
 export async function presence(room: string): Promise<Presence> {
@@ -47,13 +51,16 @@ export async function presence(room: string): Promise<Presence> {
       cache: "no-store",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    await response.body?.cancel();
-    if (response.ok) return "live";
-    if (response.status === 410) return "ended";
-    return response.status === 404 || response.status === 400 ? "absent" : "unreachable";
+    return { status: statusOf(response), show: await response.text() };
   } catch {
-    return "unreachable";
+    return { status: "unreachable", show: "" };
   }
+}
+
+function statusOf({ ok, status }: Response): Presence["status"] {
+  if (ok) return "live";
+  if (status === 410) return "ended";
+  return status === 404 || status === 400 ? "absent" : "unreachable";
 }
 
 /** The URL of a room's stream. */

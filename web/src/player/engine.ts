@@ -12,9 +12,12 @@ export interface Delay {
   basis: Basis;
 }
 
-/** Why an engine gave up. `media`: this browser or this stream; `network`: worth another try. */
+/**
+ * Why an attempt ended. `media`: this browser or this stream; `network`: worth another try;
+ * `silence`: nothing came, and the host may be the one who is silent.
+ */
 export interface Failure {
-  kind: "network" | "media";
+  kind: "network" | "media" | "silence";
   detail: string;
 }
 

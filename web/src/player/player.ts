@@ -77,7 +77,7 @@ export class Player {
     this.#show({ name: "loading" });
     this.listener.protocolChanged(this.protocol);
     this.#startTimer = window.setTimeout(
-      () => this.#failed(attempt, { kind: "network", detail: "no picture" }),
+      () => this.#failed(attempt, { kind: "silence", detail: "no picture" }),
       START_MAX_MS,
     );
     const reports: Reports = {
@@ -114,11 +114,13 @@ export class Player {
     this.#stop();
     const found = await presence(this.room);
     if (attempt !== this.#attempt) return;
-    if (found === "absent" || found === "ended") return this.#gone(found);
+    if (found.status === "absent" || found.status === "ended") return this.#gone(found);
 
-    this.#networkFailures += failure.kind === "network" ? 1 : 0;
+    // Silence after a picture is the host's pause: another protocol would not end it.
+    const hostIsSilent = failure.kind === "silence" && this.#played;
+    this.#networkFailures += failure.kind === "media" || hostIsSilent ? 0 : 1;
     const unplayable = failure.kind === "media" || this.#networkFailures >= NETWORK_FAILURES_MAX;
-    if (found === "live" && unplayable) return this.#fallBack(failure);
+    if (found.status === "live" && unplayable) return this.#fallBack(failure);
     this.#wait(this.#backoff.next());
   }
 
@@ -128,9 +130,9 @@ export class Player {
     this.#stop();
     const found = await presence(this.room);
     if (attempt !== this.#attempt) return;
-    if (found === "unreachable") return this.#wait(this.#backoff.next());
-    // FLV ends with its connection, LL-HLS by what the playlist says.
-    if (found === "live" && this.protocol === "flv") return this.#wait(this.#backoff.next());
+    // FLV ends with its connection, for whatever reason; LL-HLS says that it is over.
+    const unsure = this.protocol === "flv" && found.status === "live";
+    if (unsure || found.status === "unreachable") return this.#wait(this.#backoff.next());
     this.#gone(found);
   }
 
@@ -141,7 +143,8 @@ export class Player {
     this.#networkFailures = 0;
     if (this.#refused.has(to)) {
       this.#refused.clear();
-      this.#show({ name: "failed", detail: failure.detail });
+      if (failure.kind === "media") this.#show({ name: "failed", detail: failure.detail });
+      else this.#wait(this.#backoff.next());
       return;
     }
     this.protocol = to;
@@ -151,15 +154,15 @@ export class Player {
 
   /** Shows that there is nothing to play, and looks for a new show until there is. */
   #gone(found: Presence): void {
-    const over = found !== "absent" || this.#played;
+    const over = found.status !== "absent" || this.#played;
     this.#show({ name: over ? "ended" : "absent" });
     const attempt = this.#attempt;
     this.#waitTimer = window.setTimeout(async () => {
       const now = await presence(this.room);
       if (attempt !== this.#attempt) return;
-      // A show that has ended is still listed for a while: it must be gone before it can be new.
-      if (now === "live" && found !== "live") void this.start();
-      else this.#gone(now === "unreachable" ? found : now);
+      // A show that has ended is still listed for a while: live alone does not make it new.
+      if (now.status === "live" && now.show !== found.show) void this.start();
+      else this.#gone(now.status === "unreachable" ? found : now);
     }, ABSENT_POLL_MS);
   }
 
@@ -191,7 +194,7 @@ export class Player {
     clearTimeout(this.#stableTimer);
     const attempt = this.#attempt;
     this.#stallTimer = window.setTimeout(
-      () => this.#failed(attempt, { kind: "network", detail: "the picture stands still" }),
+      () => this.#failed(attempt, { kind: "silence", detail: "the picture stands still" }),
       STALL_MAX_MS,
     );
     this.#show({ name: "buffering" });
