@@ -64,7 +64,7 @@ e2e: setup unit ## a real binary, real encoders and players
 	RUSHLANE=$(CURDIR)/target/debug/rushlane \
 	RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) \
 	RUSHLANE_FFMPEG9=$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())') \
-	node tests/e2e/run.mjs
+	node --test --test-concurrency=1 tests/e2e/*.test.mjs
 
 test: setup check unit e2e ## everything that must pass before a change lands
 

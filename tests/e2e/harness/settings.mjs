@@ -1,0 +1,24 @@
+// Where things are. `make e2e` sets the environment; run by hand, the usual places are tried.
+
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+
+export const BINARY = process.env.RUSHLANE ?? `${root}target/debug/rushlane`;
+export const PYTHON = process.env.RUSHLANE_PYTHON ?? `${root}tests/.venv/bin/python`;
+export const CHROMIUM = process.env.RUSHLANE_CHROMIUM ?? "/usr/bin/chromium";
+export const CLIP = `${root}tests/media/demo.flv`;
+export const OUT = `${root}tests/out`;
+
+/** ffmpeg 9: enhanced RTMP, which Debian's ffmpeg 5 lacks. */
+export const FFMPEG9 = process.env.RUSHLANE_FFMPEG9 ?? findFfmpeg9();
+
+function findFfmpeg9() {
+  if (!existsSync(PYTHON)) return "ffmpeg";
+  const program = "import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())";
+  return execFileSync(PYTHON, ["-c", program], { encoding: "utf8" }).trim();
+}
+
+if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: run make e2e`);
