@@ -92,10 +92,11 @@ function copyRow(label: string, value: string): HTMLElement {
   copy.textContent = text("copy");
   // Browsers give pages the clipboard over HTTPS or on this machine only.
   copy.hidden = !("clipboard" in navigator);
-  copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(value);
-    copy.textContent = text("copied");
-    setTimeout(() => (copy.textContent = text("copy")), COPIED_MS);
+  copy.addEventListener("click", () => {
+    void navigator.clipboard.writeText(value).then(() => {
+      copy.textContent = text("copied");
+      setTimeout(() => (copy.textContent = text("copy")), COPIED_MS);
+    });
   });
   return element(
     "div",

@@ -138,6 +138,6 @@ export function counted(one: Key, many: Key, n: number): string {
 export function fillPage(): void {
   document.documentElement.lang = useChinese ? "zh" : "en";
   for (const node of document.querySelectorAll<HTMLElement>("[data-text]")) {
-    node.textContent = text(node.dataset["text"] as Key);
+    node.textContent = text(node.dataset.text as Key);
   }
 }

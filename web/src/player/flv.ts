@@ -24,7 +24,7 @@ const LIVE_MARGIN_S = 0.4;
 
 /** Plays through Media Source Extensions. */
 export class FlvEngine implements Engine {
-  readonly name = `mpegts.js ${mpegts.version ?? ""}`.trim();
+  readonly name = `mpegts.js ${mpegts.version}`;
   readonly #player: mpegts.Player;
   #bitsPerSecond: number | null = null;
 

@@ -1,14 +1,9 @@
 // LL-HLS through hls.js, with the settings that docs/PLAYERS.md gives.
 
-import Hls, {
-  ErrorTypes,
-  Events,
-  type ErrorData,
-  type FragBufferedData,
-  type HlsConfig,
-} from "hls.js";
+import Hls, { ErrorTypes, Events, type ErrorData, type HlsConfig } from "hls.js";
 
 import { delayOf, type Delay, type Engine, type Reports } from "./engine";
+import { Rate } from "./rate";
 
 /** The preset: low latency from the playlist's own PART-HOLD-BACK, gentle catch-up, quick starts. */
 export const PRESET: Partial<HlsConfig> = {
@@ -22,14 +17,13 @@ export const PRESET: Partial<HlsConfig> = {
   progressive: false,
 };
 
-const BITRATE_WINDOW_S = 10;
 const MEDIA_RECOVERIES_MAX = 2;
 
 /** Plays through Media Source Extensions. */
 export class HlsEngine implements Engine {
   readonly name = `hls.js ${Hls.version}`;
   readonly #hls = new Hls(PRESET);
-  readonly #loaded: { type: string; bits: number; seconds: number }[] = [];
+  readonly #rate = new Rate();
   #recoveries = 0;
   #wasLive = false;
 
@@ -44,7 +38,9 @@ export class HlsEngine implements Engine {
     private readonly reports: Reports,
   ) {
     this.#hls.on(Events.ERROR, (_, data) => this.#failed(data));
-    this.#hls.on(Events.FRAG_BUFFERED, (_, data) => this.#measure(data));
+    this.#hls.on(Events.FRAG_BUFFERED, (_, { frag, part, stats }) => {
+      this.#rate.add(frag.type, stats.total * 8, (part ?? frag).duration);
+    });
     this.#hls.on(Events.LEVEL_LOADED, (_, { details }) => {
       // A playlist that was over before we came is not a show to watch from its beginning.
       if (!details.live && !this.#wasLive) this.reports.ended();
@@ -65,13 +61,7 @@ export class HlsEngine implements Engine {
   }
 
   bitrate(): number | null {
-    let total = 0;
-    for (const type of ["main", "audio"]) {
-      const parts = this.#loaded.filter((part) => part.type === type);
-      const seconds = parts.reduce((sum, part) => sum + part.seconds, 0);
-      if (seconds > 0) total += parts.reduce((sum, part) => sum + part.bits, 0) / seconds;
-    }
-    return total || null;
+    return this.#rate.bitsPerSecond();
   }
 
   toLive(): void {
@@ -96,19 +86,6 @@ export class HlsEngine implements Engine {
       this.#hls.recoverMediaError();
     } else {
       this.reports.failed({ kind: "media", detail: data.details });
-    }
-  }
-
-  /** Keeps the sizes of what arrived lately, per track. */
-  #measure({ frag, part, stats }: FragBufferedData): void {
-    const seconds = (part ?? frag).duration;
-    if (frag.sn === "initSegment" || !(seconds > 0)) return;
-    this.#loaded.push({ type: frag.type, bits: stats.total * 8, seconds });
-    const sameType = this.#loaded.filter((entry) => entry.type === frag.type);
-    const kept = sameType.reduce((sum, entry) => sum + entry.seconds, 0);
-    const oldest = sameType[0];
-    if (oldest && kept - oldest.seconds > BITRATE_WINDOW_S) {
-      this.#loaded.splice(this.#loaded.indexOf(oldest), 1);
     }
   }
 }

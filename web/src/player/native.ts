@@ -62,5 +62,5 @@ export class NativeEngine implements Engine {
 
 function failureOf(error: MediaError | null): { kind: "network" | "media"; detail: string } {
   const network = error?.code === MediaError.MEDIA_ERR_NETWORK;
-  return { kind: network ? "network" : "media", detail: error?.message || `code ${error?.code}` };
+  return { kind: network ? "network" : "media", detail: error?.message ?? "unknown" };
 }

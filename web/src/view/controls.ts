@@ -133,7 +133,7 @@ class Controls {
 
   async #toggleFullscreen(): Promise<void> {
     if (document.fullscreenElement) await document.exitFullscreen();
-    else if (this.#stage.requestFullscreen) await this.#stage.requestFullscreen();
+    else if (document.fullscreenEnabled) await this.#stage.requestFullscreen();
     else this.video.webkitEnterFullscreen?.();
   }
 
@@ -161,8 +161,8 @@ function button(label: Key, path: string): HTMLButtonElement {
 }
 
 function show(control: HTMLButtonElement, label: Key, path: string): void {
-  if (control.dataset["shows"] === label) return;
-  control.dataset["shows"] = label;
+  if (control.dataset.shows === label) return;
+  control.dataset.shows = label;
   control.replaceChildren(icon(path));
   control.setAttribute("aria-label", text(label));
   control.title = text(label);

@@ -12,7 +12,7 @@ export class Veil {
   constructor(private readonly room: string) {}
 
   show(state: State, player: Player): void {
-    this.#stage.dataset["state"] = state.name;
+    this.#stage.dataset.state = state.name;
     this.#veil.replaceChildren(...this.#content(state, player));
   }
 
