@@ -20,6 +20,14 @@ pub enum Error {
     /// A certificate file holds no certificate.
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
+    /// Only one of certificate and key is configured.
+    #[error("http.{present} is set, http.{missing} is not: TLS needs both")]
+    HalfIdentity {
+        /// The key that is set.
+        present: &'static str,
+        /// The key that is not.
+        missing: &'static str,
+    },
     /// rustls refuses a certificate or key, as when they do not belong together.
     #[error("the certificate and its key cannot be used: {0}")]
     Tls(#[from] rustls::Error),

@@ -1,11 +1,19 @@
 //! The net: listeners, TLS and HTTP in all its versions, in front of one [`http::Service`].
 //!
 //! Knows bytes on sockets and HTTP semantics; deliberately knows no room, no playlist and no media.
+//!
+//! Invariants:
+//! - A connection lives and dies on the worker that accepted it; workers share no lock (D3).
+//! - Every connection is admitted against a bound before a byte of it is read.
 
+mod admission;
 mod error;
 pub mod http;
 pub mod listen;
+mod server;
 pub mod socket;
 pub mod tls;
+mod worker;
 
 pub use error::Error;
+pub use server::{LocalAddresses, Server};

@@ -2,12 +2,19 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections that may wait for `accept`. A join storm of 1,000 viewers arrives in a few wakes of
 /// a worker; the kernel clamps it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// A silent peer is asked after a minute whether it is still there, and given up 45 s later.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(3);
 
 /// A non-blocking TCP listener on `address`. `reuse_port` lets the workers of one process share the
 /// port.
@@ -20,6 +27,8 @@ pub fn tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     // A restarted node takes its port back while old connections still linger in TIME_WAIT.
     socket.set_reuse_address(true)?;
     bind(&socket, address, reuse_port)?;
+    // Accepted connections inherit it, so a half-open peer that is sent nothing goes away too.
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

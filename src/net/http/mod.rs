@@ -1,104 +1,111 @@
-//! HTTP/1.1, HTTP/2 and HTTP/3 in front of one service: what a request and a reply are.
+//! HTTP/1.1, HTTP/2 and HTTP/3 in front of one [`Service`]: transport semantics and nothing else.
 //!
 //! A service lives on one worker thread and is called there (D3), so it may hold thread-local
-//! state; it need not be `Send`.
+//! state; it need not be `Send`. Content (compression, ranges, caching, CORS) is the service's job.
+//!
+//! Invariants:
+//! - A reply is [`Chunks`](crate::coding::Chunks) shared by all viewers; nothing here copies them.
+//! - A parked request holds no buffer; it is dropped as soon as its peer is seen to have gone.
+//! - Whatever a peer sends or withholds, its connection holds bounded memory for a bounded time.
+//!
+//! Specs: RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 9114 (HTTP/3).
 
-use std::fmt;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
+mod exchange;
+#[cfg(test)]
+pub(super) mod fake;
+pub(super) mod front;
+pub mod http1;
+pub(super) mod http2;
+mod metrics;
+mod outgoing;
+mod problem;
+pub mod range;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
-use tokio::io::AsyncWrite;
-use tokio::sync::mpsc;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
-use crate::coding::Chunks;
+use serde::{Deserialize, Serialize};
 
-/// The version of HTTP a request came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// HTTP/1.1 (or 1.0), plain or over TLS.
-    H1,
-    /// HTTP/2, plain (prior knowledge) or over TLS.
-    H2,
-    /// HTTP/3.
-    H3,
+use crate::net::{Error, tls};
+
+pub use exchange::{Body, Protocol, Reply, Request, Response, Service, Sink};
+pub use metrics::Metrics;
+pub use problem::problem;
+
+/// The HTTP listeners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Plain HTTP/1.1 and HTTP/2 (prior knowledge); port 0 takes a free one, `"off"` none.
+    #[serde(with = "crate::net::listen")]
+    pub listen: Option<SocketAddr>,
+    /// HTTPS on TCP, and HTTP/3 on the same UDP port. Opened when there is a certificate; port 0
+    /// takes a free one, `"off"` none.
+    #[serde(with = "crate::net::listen")]
+    pub tls_listen: Option<SocketAddr>,
+    /// PEM file of the certificate chain, own certificate first.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of the certificate's private key.
+    pub key: Option<PathBuf>,
+    /// Worker threads, each with its own listeners. 0: one a core.
+    pub workers: usize,
+    /// Open connections of one worker; further ones are closed at once. 65,536: four times what a
+    /// core serves at the rates we promise.
+    pub connections_max: usize,
+    /// Open connections of one peer address (an IPv6 /64) on one worker. 16,384: a carrier's NAT or
+    /// a proxy in front fits, and one address cannot take the whole worker.
+    pub connections_per_address_max: usize,
+    /// Serve HTTP/3 and say so in `Alt-Svc`.
+    pub http3: bool,
+    /// The congestion controller of HTTP/3.
+    pub congestion: Congestion,
+    /// Kernel send buffer of each TCP connection, in bytes; none: the system's default, which grows
+    /// with the path. A small one bounds what a slow live viewer holds.
+    pub send_buffer_bytes: Option<usize>,
 }
 
-/// A request head. Bodies are not read by media paths; the front refuses those above its bound.
-#[derive(Debug)]
-pub struct Request {
-    /// The method; HEAD is answered by the front from the GET reply, but services see it.
-    pub method: Method,
-    /// Path and query.
-    pub uri: Uri,
-    /// Header fields.
-    pub headers: HeaderMap,
-    /// How it came.
-    pub protocol: Protocol,
-    /// True when it came over TLS or QUIC.
-    pub secure: bool,
-    /// Who sent it.
-    pub peer: SocketAddr,
+/// A QUIC congestion controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Congestion {
+    /// BBR: keeps its rate on lossy mobile links, where CUBIC collapses.
+    #[default]
+    Bbr,
+    /// CUBIC: fair to TCP on shared links.
+    Cubic,
 }
 
-/// A reply head with its body.
-pub type Response = http::Response<Body>;
-
-/// What follows a reply head.
-pub enum Body {
-    /// Known bytes, sent with `content-length` by vectored writes; the front answers HEAD and
-    /// nothing else from it.
-    Chunks(Chunks),
-    /// A live stream without an end: after the head is sent, the connection's write side (HTTP/1.1)
-    /// or a channel of body bytes (HTTP/2, HTTP/3) is handed over, and the front watches no more
-    /// than whether the peer has gone.
-    Live(Box<dyn FnOnce(Sink)>),
-}
-
-/// The write side of a live reply. Dropping it ends the reply.
-pub enum Sink {
-    /// HTTP/1.1: the connection itself, after the head. No chunked coding: the body ends with the
-    /// connection.
-    Connection(Box<dyn AsyncWrite + Unpin>),
-    /// HTTP/2 and HTTP/3: a bounded queue in front of the stream's own flow control.
-    Queue(mpsc::Sender<Bytes>),
-}
-
-/// What a service says: at once, or once something has happened.
-pub enum Reply {
-    /// The answer is here.
-    Ready(Response),
-    /// The answer waits, as a blocking playlist reload does. Dropped when the peer goes away.
-    Later(Pin<Box<dyn Future<Output = Response>>>),
-}
-
-/// Answers requests on one worker.
-pub trait Service {
-    /// Answers one request. Must not block.
-    fn call(&self, request: Request) -> Reply;
-}
-
-impl Body {
-    /// No bytes.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self::Chunks(Chunks::default())
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Some((Ipv4Addr::UNSPECIFIED, 8080).into()),
+            tls_listen: Some((Ipv4Addr::UNSPECIFIED, 8443).into()),
+            certificate: None,
+            key: None,
+            workers: 0,
+            connections_max: 65_536,
+            connections_per_address_max: 16_384,
+            http3: true,
+            congestion: Congestion::default(),
+            send_buffer_bytes: None,
+        }
     }
 }
 
-impl<T: Into<Chunks>> From<T> for Body {
-    fn from(bytes: T) -> Self {
-        Self::Chunks(bytes.into())
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Chunks(chunks) => write!(f, "Chunks({} bytes)", chunks.len()),
-            Self::Live(_) => f.write_str("Live"),
+impl Config {
+    /// The identity in [`Self::certificate`] and [`Self::key`]; `None` when neither is set.
+    pub fn identity(&self) -> Result<Option<tls::Identity>, Error> {
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => tls::Identity::load(certificate, key).map(Some),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Error::HalfIdentity {
+                present: "certificate",
+                missing: "key",
+            }),
+            (None, Some(_)) => Err(Error::HalfIdentity {
+                present: "key",
+                missing: "certificate",
+            }),
         }
     }
 }

@@ -1,0 +1,106 @@
+//! What a request and a reply are, whatever the version of HTTP.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use tokio::io::AsyncWrite;
+use tokio::sync::mpsc;
+
+use crate::coding::Chunks;
+
+/// The version of HTTP a request came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1 (or 1.0), plain or over TLS.
+    H1,
+    /// HTTP/2, plain (prior knowledge) or over TLS.
+    H2,
+    /// HTTP/3.
+    H3,
+}
+
+/// A request head. Bodies are not read by media paths; the front refuses those above its bound.
+#[derive(Debug)]
+pub struct Request {
+    /// The method; HEAD is answered by the front from the GET reply, but services see it.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// How it came.
+    pub protocol: Protocol,
+    /// True when it came over TLS or QUIC.
+    pub secure: bool,
+    /// Who sent it.
+    pub peer: SocketAddr,
+}
+
+/// A reply head with its body. The front adds `date`, `server`, `content-length`, `connection` and
+/// `alt-svc`; a service that sets one of them is overruled.
+pub type Response = http::Response<Body>;
+
+/// What follows a reply head.
+pub enum Body {
+    /// Known bytes, sent with `content-length` by vectored writes; the front answers HEAD and
+    /// nothing else from it.
+    Chunks(Chunks),
+    /// A live stream without an end: after the head is sent, the connection's write side (HTTP/1.1)
+    /// or a channel of body bytes (HTTP/2, HTTP/3) is handed over, and the front watches no more
+    /// than whether the peer has gone. Not called for HEAD.
+    Live(Box<dyn FnOnce(Sink)>),
+}
+
+/// The write side of a live reply. Dropping it ends the reply.
+pub enum Sink {
+    /// HTTP/1.1: the connection itself, after the head. No chunked coding: the body ends with the
+    /// connection. Writes fail once the peer has gone.
+    Connection(Box<dyn AsyncWrite + Unpin>),
+    /// HTTP/2 and HTTP/3: a bounded queue in front of the stream's own flow control. It closes once
+    /// the peer has gone.
+    Queue(mpsc::Sender<Bytes>),
+}
+
+/// What a service says: at once, or once something has happened.
+///
+/// A WebSocket will be a third kind, beside [`Body::Live`]: both sides of an HTTP/1.1 connection,
+/// handed over after a 101 head.
+pub enum Reply {
+    /// The answer is here.
+    Ready(Response),
+    /// The answer waits, as a blocking playlist reload does. Dropped when the peer goes away.
+    Later(Pin<Box<dyn Future<Output = Response>>>),
+}
+
+/// Answers requests on one worker.
+pub trait Service {
+    /// Answers one request. Must not block.
+    fn call(&self, request: Request) -> Reply;
+}
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::Chunks(Chunks::default())
+    }
+}
+
+impl<T: Into<Chunks>> From<T> for Body {
+    fn from(bytes: T) -> Self {
+        Self::Chunks(bytes.into())
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chunks(chunks) => write!(f, "Chunks({} bytes)", chunks.len()),
+            Self::Live(_) => f.write_str("Live"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A service for the tests of all versions of HTTP.
+
+use std::cell::{Cell, RefCell};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::coding::Chunks;
+use crate::net::http::front::{Front, Link};
+use crate::net::http::{Body, Metrics, Reply, Request, Response, Service, Sink, problem};
+use crate::runtime::{Shutdown, TaskScope};
+use crate::telemetry;
+
+/// How long tests wait for what must happen.
+pub(in crate::net) const WAIT: Duration = Duration::from_secs(60);
+
+/// Where the tests' requests seem to come from.
+pub(in crate::net) const LINK: Link = Link {
+    peer: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9),
+    secure: false,
+};
+
+/// Answers `/hello`, `/large` (many chunks, 200,000 bytes), `/wait` (once [`Self::release`]d),
+/// `/live` (hands over its sink), `/nothing` (204), `/panic`; else 404.
+#[derive(Default)]
+pub(in crate::net) struct Fake {
+    pub(in crate::net) release: Rc<Notify>,
+    /// Requests that wait.
+    pub(in crate::net) waiting: Rc<Cell<usize>>,
+    pub(in crate::net) sinks: Rc<RefCell<Vec<Sink>>>,
+    /// Told of every request.
+    pub(in crate::net) called: Rc<Notify>,
+}
+
+impl Service for Fake {
+    fn call(&self, request: Request) -> Reply {
+        self.called.notify_one();
+        let mut response = match request.uri.path() {
+            "/hello" => Response::new(Body::Chunks(hello())),
+            "/large" => Response::new(Body::Chunks(large())),
+            "/live" => {
+                let sinks = self.sinks.clone();
+                Response::new(Body::Live(Box::new(move |sink| {
+                    sinks.borrow_mut().push(sink)
+                })))
+            }
+            "/nothing" => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            "/wait" => {
+                let waits = Waits::new(&self.waiting);
+                let release = self.release.clone();
+                return Reply::Later(Box::pin(async move {
+                    let _waits = waits;
+                    release.notified().await;
+                    Response::new(Body::Chunks(hello()))
+                }));
+            }
+            "/panic" => panic!("asked to"),
+            path => problem(StatusCode::NOT_FOUND, &format!("{path} is not here")),
+        };
+        let protocol = format!("{:?} secure={}", request.protocol, request.secure);
+        let value = HeaderValue::try_from(protocol).unwrap();
+        response.headers_mut().insert("x-protocol", value);
+        // The front must overrule these.
+        response
+            .headers_mut()
+            .insert("connection", HeaderValue::from_static("upgrade"));
+        Reply::Ready(response)
+    }
+}
+
+pub(in crate::net) fn hello() -> Chunks {
+    Chunks::new(["he", "l", "lo"].map(|text| Bytes::from_static(text.as_bytes())))
+}
+
+pub(in crate::net) fn large() -> Chunks {
+    Chunks::new((0..200_u8).map(|fill| Bytes::from(vec![fill; 1000])))
+}
+
+/// A front with `service` behind it.
+pub(in crate::net) fn front(service: Fake) -> Rc<Front> {
+    let metrics = Metrics::register(&telemetry::Metrics::default());
+    let alt_svc = Some(HeaderValue::from_static("h3=\":443\""));
+    let scope = TaskScope::under(&Shutdown::new());
+    Rc::new(Front::new(Rc::new(service), alt_svc, metrics, scope))
+}
+
+/// Waits for `condition`, which some task is about to make true.
+pub(in crate::net) async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(WAIT, wait).await.expect("it happens in time");
+}
+
+struct Waits(Rc<Cell<usize>>);
+
+impl Waits {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,123 @@
+//! Reading without a buffer of its own and vectored writing, with their limits of time.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+
+use crate::coding::Chunks;
+use crate::net::http::http1::Decoder;
+
+/// Longest write without progress; a peer that takes nothing for that long is gone or hostile.
+const WRITE_STALL: Duration = Duration::from_secs(20);
+
+/// Bytes read at once. They pass through the stack, so that a connection that waits holds no
+/// buffer.
+const READ_BYTES: usize = 4096;
+
+/// Slices of one vectored write: a part has few, and the kernel's own limit is 1,024.
+const SLICES_MAX: usize = 64;
+
+/// Reads once into `decoder`, which has room. `Ok(0)`: the peer has closed its side.
+pub(super) fn poll_read<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    decoder: &mut Decoder,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut bytes = [const { MaybeUninit::uninit() }; READ_BYTES];
+    let room = decoder.room().min(READ_BYTES);
+    let mut buffer = ReadBuf::uninit(&mut bytes[..room]);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    decoder.push(buffer.filled());
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Reads and drops once; returns how many bytes, 0 at the end.
+pub(super) fn poll_discard<S: AsyncRead + Unpin + ?Sized>(
+    stream: &mut S,
+    length: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut bytes = [const { MaybeUninit::uninit() }; READ_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut bytes[..length.min(READ_BYTES)]);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Writes `head` and then `body`, as many slices a call as the system takes. Errors of kind
+/// `TimedOut` when the peer takes nothing for [`WRITE_STALL`].
+pub(super) async fn write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    head: &[u8],
+    body: &Chunks,
+) -> io::Result<()> {
+    let mut rest = Rest {
+        head,
+        body: body.as_slice(),
+        skipped: 0,
+    };
+    while !rest.is_empty() {
+        let written = poll_fn(|cx| {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = rest.fill(&mut slices);
+            Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count])
+        });
+        match timeout(WRITE_STALL, written).await?? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => rest.advance(written),
+        }
+    }
+    timeout(
+        WRITE_STALL,
+        poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)),
+    )
+    .await?
+}
+
+/// What is still to be written.
+struct Rest<'a> {
+    head: &'a [u8],
+    body: &'a [bytes::Bytes],
+    /// Bytes of `body`'s first buffer that are written.
+    skipped: usize,
+}
+
+impl<'a> Rest<'a> {
+    fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.body.is_empty()
+    }
+
+    fn fill(&self, slices: &mut [IoSlice<'a>]) -> usize {
+        let first = Some(self.head).filter(|head| !head.is_empty());
+        let mut skipped = self.skipped;
+        let body = self
+            .body
+            .iter()
+            .map(|chunk| &chunk[std::mem::take(&mut skipped)..]);
+        let mut count = 0;
+        for (slot, bytes) in slices.iter_mut().zip(first.into_iter().chain(body)) {
+            *slot = IoSlice::new(bytes);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, written: usize) {
+        let of_head = written.min(self.head.len());
+        self.head = &self.head[of_head..];
+        self.skipped += written - of_head;
+        while let Some(first) = self
+            .body
+            .first()
+            .filter(|first| self.skipped >= first.len())
+        {
+            self.skipped -= first.len();
+            self.body = &self.body[1..];
+        }
+    }
+}

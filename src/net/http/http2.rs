@@ -1,0 +1,344 @@
+//! HTTP/2 (RFC 9113) by hyper, on this worker's thread.
+//!
+//! Bounds: [`STREAMS_MAX`] requests at once, small receive windows (bodies are refused), hyper's
+//! own limits on resets ("rapid reset"), and [`Activity`] against peers that stop taking what they
+//! asked for.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use http::StatusCode;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::net::http::front::{Front, Link};
+use crate::net::http::http1::HEAD_BYTES_MAX;
+use crate::net::http::outgoing::{Outgoing, prepare};
+use crate::net::http::{Protocol, Request, problem};
+use crate::runtime::TaskScope;
+
+/// Requests at once on a connection. A player has a few; a proxy in front has many.
+const STREAMS_MAX: u32 = 128;
+
+/// Receive windows: requests have no bodies, so little more than their heads ever arrives.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Bytes of one stream that may wait in the connection's buffer.
+const SEND_BUFFER_BYTES: usize = 128 << 10;
+
+/// A peer that is silent for so long is pinged, and given up after [`PING_WAIT`].
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_WAIT: Duration = Duration::from_secs(10);
+
+/// How often a connection is looked at: one that took nothing of what it asked for in between is
+/// closed.
+const STALL: Duration = Duration::from_secs(20);
+
+/// Looks without a request after which an idle connection is asked to go.
+const IDLE_LOOKS: u32 = 4;
+
+/// Streams that a peer may reset before they are answered, and that it may make us reset. hyper
+/// closes the connection of one that goes on (CVE-2023-44487, CVE-2025-8671).
+const RESETS_MAX: usize = 64;
+
+/// Serves a connection until its end.
+pub(in crate::net) async fn serve<S>(stream: S, link: Link, front: Rc<Front>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let activity = Rc::new(Activity::default());
+    let (service_front, service_activity) = (front.clone(), activity.clone());
+    let service = service_fn(move |request| {
+        let (front, activity) = (service_front.clone(), service_activity.clone());
+        async move { Ok::<_, Infallible>(respond(&front, link, activity, request).await) }
+    });
+    let connection = Builder::new(Local(front.scope.clone()))
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(RESETS_MAX)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_WAIT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let mut draining = pin!(front.shutdown().requested());
+    let mut drained = false;
+    let mut look = interval(STALL);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look.reset();
+    let mut idle_looks = 0;
+    loop {
+        tokio::select! {
+            end = connection.as_mut() => {
+                if let Err(error) = end {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            () = draining.as_mut(), if !drained => {
+                drained = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = look.tick() => match activity.look() {
+                State::Stalled => {
+                    tracing::debug!("peer takes nothing of what it asked for");
+                    return;
+                }
+                State::Idle if activity.is_unused() => return,
+                State::Idle => {
+                    idle_looks += 1;
+                    if idle_looks == IDLE_LOOKS {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                State::Busy => idle_looks = 0,
+            },
+        }
+    }
+}
+
+async fn respond(
+    front: &Front,
+    link: Link,
+    activity: Rc<Activity>,
+    request: http::Request<Incoming>,
+) -> http::Response<Body> {
+    let mut stream = Stream::open(activity);
+    let (head, body) = request.into_parts();
+    let head_only = head.method == http::Method::HEAD;
+    let response = if body.is_end_stream() {
+        front
+            .answer(Request {
+                method: head.method,
+                uri: head
+                    .uri
+                    .into_parts()
+                    .path_and_query
+                    .map(Into::into)
+                    .unwrap_or_default(),
+                headers: head.headers,
+                protocol: Protocol::H2,
+                secure: link.secure,
+                peer: link.peer,
+            })
+            .await
+    } else {
+        problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a request body is not accepted here",
+        )
+    };
+    let (parts, outgoing) = prepare(front, &link, Protocol::H2, head_only, response);
+    if matches!(outgoing, Outgoing::Chunks(..)) {
+        stream.stop_waiting();
+    }
+    let sent_bytes = front.metrics.sent(Protocol::H2).clone();
+    http::Response::from_parts(
+        parts,
+        Body {
+            outgoing,
+            sent_bytes,
+            stream,
+        },
+    )
+}
+
+/// Runs hyper's tasks on this worker.
+#[derive(Clone)]
+struct Local(TaskScope);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
+    fn execute(&self, task: F) {
+        self.0.spawn_local("http2.stream", task);
+    }
+}
+
+/// A reply body as hyper wants it.
+struct Body {
+    outgoing: Outgoing,
+    sent_bytes: Counter,
+    stream: Stream,
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.outgoing.poll_next(cx).map(|chunk| {
+            let chunk = chunk?;
+            self.stream.advance();
+            self.sent_bytes.inc_by(chunk.len() as u64);
+            Some(Ok(Frame::data(chunk)))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.outgoing.is_finished()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // The length is in the head already; a hint would replace that of a reply to HEAD.
+        SizeHint::default()
+    }
+}
+
+// === Activity ===
+
+/// What the streams of a connection do, for telling a busy peer from a stalled or idle one.
+#[derive(Default)]
+struct Activity {
+    /// Requests and body buffers so far.
+    progress: Cell<u64>,
+    /// `progress` at the last look.
+    seen: Cell<u64>,
+    open: Cell<usize>,
+    /// Streams of `open` that wait for the service, not for the peer.
+    waiting: Cell<usize>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Busy,
+    Idle,
+    Stalled,
+}
+
+impl Activity {
+    fn look(&self) -> State {
+        let progress = self.progress.get();
+        if self.seen.replace(progress) != progress || self.waiting.get() > 0 {
+            State::Busy
+        } else if self.open.get() > 0 {
+            State::Stalled
+        } else {
+            State::Idle
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.progress.get() == 0
+    }
+}
+
+/// One stream, open while this lives; at first it waits for the service.
+struct Stream {
+    activity: Rc<Activity>,
+    waits: bool,
+}
+
+impl Stream {
+    fn open(activity: Rc<Activity>) -> Self {
+        activity.open.set(activity.open.get() + 1);
+        activity.waiting.set(activity.waiting.get() + 1);
+        let stream = Self {
+            activity,
+            waits: true,
+        };
+        stream.advance();
+        stream
+    }
+
+    fn advance(&self) {
+        self.activity.progress.set(self.activity.progress.get() + 1);
+    }
+
+    fn stop_waiting(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.activity.waiting.set(self.activity.waiting.get() - 1);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.stop_waiting();
+        self.activity.open.set(self.activity.open.get() - 1);
+    }
+}
+
+// === Rewound ===
+
+/// A stream of which some bytes are read already.
+pub(in crate::net) struct Rewound<S> {
+    read: Bytes,
+    stream: S,
+}
+
+impl<S> Rewound<S> {
+    pub(in crate::net) fn new(read: Bytes, stream: S) -> Self {
+        Self { read, stream }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let length = self.read.len().min(buffer.remaining());
+        buffer.put_slice(&self.read[..length]);
+        self.read.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+#[path = "http2_test.rs"]
+mod tests;
