@@ -53,6 +53,7 @@ demo: build ## build, then run a whole network on this machine
 check: web ## format, lints, floors, types of the pages
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked --lib --quiet tidy::
 	npm run --silent --prefix web check
 
 # The binary is built together with the tests, so that one set of dependencies serves both.
@@ -68,8 +69,8 @@ e2e: setup unit ## a real binary, real encoders and players
 
 test: setup check unit e2e ## everything that must pass before a change lands
 
-bench: build ## measure against the goals; rivals run beside us
-	$(CARGO) bench --locked
+# `make bench`: measure against the goals, the rivals in the same run.
+-include benches/bench.mk
 
 fuzz: ## make fuzz T=NAME: one parser, until it breaks (nightly toolchain)
 	$(if $(T),,$(error name a target: make fuzz T=NAME; there are: $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))))
