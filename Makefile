@@ -57,11 +57,14 @@ check: web ## format, lints, floors, types of the pages
 	npm run --silent --prefix web check
 
 # The binary is built together with the tests, so that one set of dependencies serves both.
-unit: web ## tests of the rooms and of the protocols
+binary: web
+	@scripts/setup.sh cargo cc
 	$(CARGO) build --locked --workspace --bins --tests
+
+unit: binary ## tests of the rooms and of the protocols
 	$(CARGO) test --locked --workspace
 
-e2e: setup unit ## a real binary, real encoders and players
+e2e: setup binary ## a real binary, real encoders and players
 	RUSHLANE=$(CURDIR)/target/debug/rushlane \
 	RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) \
 	RUSHLANE_FFMPEG9=$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())') \
@@ -83,4 +86,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build demo check unit e2e test bench fuzz golden clean
+.PHONY: help setup web build demo check binary unit e2e test bench fuzz golden clean
