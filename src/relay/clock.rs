@@ -81,7 +81,10 @@ mod tests {
         ping(&mut clock, 70_000, 1000, 500_000);
         let estimate = clock.estimate().unwrap();
         assert_eq!((estimate.rtt_us, estimate.error_us), (2002, 1001));
-        assert_eq!(estimate.offset_us, 499_999);
+        assert_eq!(
+            estimate.offset_us, 500_001,
+            "off by half the legs' difference"
+        );
     }
 
     #[test]
@@ -93,6 +96,9 @@ mod tests {
         for _ in 0..SAMPLES_MAX {
             ping(&mut clock, 100, 100, -7000);
         }
-        assert_eq!(clock.estimate().map(|estimate| estimate.offset_us), Some(-7000));
+        assert_eq!(
+            clock.estimate().map(|estimate| estimate.offset_us),
+            Some(-7000)
+        );
     }
 }

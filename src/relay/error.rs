@@ -27,6 +27,9 @@ pub enum Error {
     /// The connection failed.
     #[error("the connection failed: {0}")]
     Failed(String),
+    /// The peer gave up a stream, with this code.
+    #[error("the peer gave up a stream (code {0})")]
+    StreamDropped(u64),
     /// The peer was silent for too long.
     #[error("no {0} within {1} s")]
     Timeout(&'static str, u64),
@@ -79,6 +82,7 @@ impl From<quinn::WriteError> for Error {
     fn from(error: quinn::WriteError) -> Self {
         match error {
             quinn::WriteError::ConnectionLost(cause) => cause.into(),
+            quinn::WriteError::Stopped(code) => Self::StreamDropped(code.into_inner()),
             _ => Self::PeerGone(error.to_string()),
         }
     }
@@ -88,6 +92,7 @@ impl From<quinn::ReadError> for Error {
     fn from(error: quinn::ReadError) -> Self {
         match error {
             quinn::ReadError::ConnectionLost(cause) => cause.into(),
+            quinn::ReadError::Reset(code) => Self::StreamDropped(code.into_inner()),
             _ => Self::PeerGone(error.to_string()),
         }
     }

@@ -22,7 +22,12 @@ fn track() -> impl Strategy<Value = TrackInfo> {
 }
 
 fn announce() -> impl Strategy<Value = Message> {
-    let info = (room(), text(EPOCH_BYTES_MAX), any::<i64>(), any::<[u32; 3]>());
+    let info = (
+        room(),
+        text(EPOCH_BYTES_MAX),
+        any::<i64>(),
+        any::<[u32; 3]>(),
+    );
     let tracks = proptest::collection::vec(track(), 0..=TRACKS_MAX);
     (any::<u64>(), info, any::<bool>(), tracks).prop_map(|(broadcast, info, ended, tracks)| {
         let (room, epoch, started_us, [part_ms, hold_back_ms, segment_ms]) = info;

@@ -206,7 +206,7 @@ impl Decoder {
                     return Ok(Some(Item::Frame(sent)));
                 }
             }
-            let Some((kind, fields, used)) = self.framed()? else {
+            let Some(Framed { kind, fields, used }) = self.framed()? else {
                 return Ok(None);
             };
             let mut cursor = Cursor::new(fields);
@@ -251,8 +251,8 @@ impl Decoder {
         Ok(Some(Item::Header(header)))
     }
 
-    /// Kind and header of the next record, and the bytes they take.
-    fn framed(&self) -> Result<Option<(u64, &[u8], usize)>, Error> {
+    /// The front of the next record, once all of it is here.
+    fn framed(&self) -> Result<Option<Framed<'_>>, Error> {
         let mut cursor = Cursor::new(&self.buffer);
         let Ok(kind) = cursor.varint() else {
             return short_of_varint(&self.buffer, "record").map(|()| None);
@@ -263,8 +263,17 @@ impl Decoder {
         let Ok(fields) = cursor.bytes(length) else {
             return Ok(None);
         };
-        Ok(Some((kind, fields, self.buffer.len() - cursor.rest().len())))
+        let used = self.buffer.len() - cursor.rest().len();
+        Ok(Some(Framed { kind, fields, used }))
     }
+}
+
+/// The front of a record.
+struct Framed<'a> {
+    kind: u64,
+    fields: &'a [u8],
+    /// Bytes that kind, length and header take.
+    used: usize,
 }
 
 fn frame(cursor: &mut Cursor<'_>, before: i64) -> Result<Sent, Error> {
@@ -273,8 +282,8 @@ fn frame(cursor: &mut Cursor<'_>, before: i64) -> Result<Sent, Error> {
     let delta = cursor.signed().map_err(&short)?;
     let composition = i32::try_from(cursor.signed().map_err(&short)?)
         .map_err(|_| Error::BadField("composition"))?;
-    let duration = u32::try_from(cursor.varint().map_err(&short)?)
-        .map_err(|_| Error::BadField("duration"))?;
+    let duration =
+        u32::try_from(cursor.varint().map_err(&short)?).map_err(|_| Error::BadField("duration"))?;
     let mut time = || cursor.i64().map_err(&short);
     let (capture_us, ingest_us, sent_us) = (time()?, time()?, time()?);
     let count = cursor.varint().map_err(&short)?;
