@@ -1,4 +1,3 @@
 //! Ingest: encoders come in here; what they push becomes a broadcast in `live`.
 
 pub mod publisher;
-pub mod rtmp;

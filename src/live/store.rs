@@ -76,10 +76,6 @@ impl Rooms {
             map.ended.push_back((info.room, info.epoch));
         }
         drop(map);
-        self.changed();
-    }
-
-    pub(super) fn changed(&self) {
         self.version.send_modify(|version| *version += 1);
     }
 }
@@ -111,7 +107,7 @@ impl Store {
         let shared = broadcast::Shared::new(info.clone());
         map.live.insert(info.room, shared.clone());
         drop(map);
-        self.rooms.changed();
+        self.rooms.version.send_modify(|version| *version += 1);
         let rooms = self.rooms.clone();
         Ok(broadcast::Producer {
             shared,
@@ -158,8 +154,7 @@ impl Store {
         all
     }
 
-    /// Counts changes of the registry (rooms, their tracks and ends); relay-serve waits on it to
-    /// announce them.
+    /// Counts changes of the registry; relay-serve waits on it to announce rooms.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.rooms.version.subscribe()

@@ -153,10 +153,9 @@ async function describeRoom(): Promise<void> {
 
 function factsOf(found: Room): string {
   const since = new Date(found.since_ms).toLocaleTimeString([], { timeStyle: "short" });
-  const facts = [
+  return [
     counted("viewers_one", "viewers_many", found.viewers),
     pictureOf(found.tracks) ?? text("audio_only"),
     text("since", { time: since }),
-  ];
-  return facts.filter((fact) => fact !== "").join(" · ");
+  ].join(" · ");
 }

@@ -1,0 +1,259 @@
+//! A hall: all viewers of one worker who watch the same thing. One task, one wake per frame, one
+//! write per viewer.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::batch::Batch;
+use super::feed::Feed;
+use super::halls::Figures;
+use super::query::Selection;
+use super::viewer::{Outcome, Viewer};
+use crate::delivery::viewers::Audience;
+use crate::live::broadcast;
+use crate::net::http::Sink;
+use crate::runtime::{Shutdown, clock};
+
+/// How soon a queue that was full is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+/// How often viewers that take nothing are looked for.
+const CHECK: Duration = Duration::from_millis(500);
+/// How long the last bytes of a show may take to leave.
+const LAST_BYTES: Duration = Duration::from_secs(2);
+
+/// The door of a hall: viewers come in here.
+pub(super) struct Hall {
+    door: RefCell<VecDeque<Newcomer>>,
+    rung: Notify,
+    audience: std::sync::Arc<Audience>,
+}
+
+struct Newcomer {
+    sink: Sink,
+    fast: bool,
+}
+
+/// Limits and figures that all halls share.
+#[derive(Clone)]
+pub(super) struct House {
+    pub(super) backlog_bytes_max: usize,
+    pub(super) slow_close: Duration,
+    pub(super) figures: Figures,
+}
+
+impl Hall {
+    pub(super) fn new(audience: std::sync::Arc<Audience>) -> Self {
+        Self {
+            door: RefCell::default(),
+            rung: Notify::new(),
+            audience,
+        }
+    }
+
+    /// A viewer comes in; `fast`: it wants the pictures since the newest key frame at once.
+    pub(super) fn enter(&self, sink: Sink, fast: bool) {
+        self.door.borrow_mut().push_back(Newcomer { sink, fast });
+        self.rung.notify_one();
+    }
+
+    /// Serves the hall until nobody is left, the show is over, or `drain` is wanted; returns those
+    /// who still wait for bytes.
+    pub(super) async fn run(
+        self: Rc<Self>,
+        broadcast: broadcast::Consumer,
+        selection: Selection,
+        house: House,
+        drain: Shutdown,
+    ) -> Rows {
+        let mut feed = Feed::new(broadcast, &selection);
+        let mut rows = Rows::new(house);
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.requested() => break,
+                () = feed.changed() => {}
+                () = self.rung.notified() => {}
+                () = rows.tend() => {}
+            }
+            let batches = feed.read(clock::now());
+            for batch in &batches {
+                rows.give(batch, &feed).await;
+            }
+            if feed.is_known() {
+                self.seat_newcomers(&mut feed, &mut rows).await;
+            }
+            let empty = rows.viewers.is_empty() && self.door.borrow().is_empty();
+            if empty || feed.is_over() {
+                break;
+            }
+        }
+        rows
+    }
+
+    async fn seat_newcomers(&self, feed: &mut Feed, rows: &mut Rows) {
+        while let Some(Newcomer { sink, fast }) = self.pop() {
+            let opening = fast.then(|| feed.opening()).flatten();
+            let outside = opening.is_none();
+            let first = opening.unwrap_or_else(|| feed.preface());
+            let viewer = Viewer::new(sink, self.audience.seat(), feed.configs());
+            rows.seat(viewer, &first, outside).await;
+        }
+    }
+
+    fn pop(&self) -> Option<Newcomer> {
+        self.door.borrow_mut().pop_front()
+    }
+}
+
+/// The viewers of a hall.
+pub(super) struct Rows {
+    viewers: Vec<Viewer>,
+    house: House,
+}
+
+impl Rows {
+    fn new(house: House) -> Self {
+        Self {
+            viewers: Vec::new(),
+            house,
+        }
+    }
+
+    /// Gives all viewers `batch` in one pass.
+    async fn give(&mut self, batch: &Rc<Batch>, feed: &Feed) {
+        let configs = feed.configs();
+        let slices: Vec<_> = batch
+            .pieces()
+            .iter()
+            .map(|piece| IoSlice::new(piece))
+            .collect();
+        let now = clock::now();
+        let bytes_max = self.house.backlog_bytes_max;
+        let figures = self.house.figures.clone();
+        self.pass(|viewer, cx| {
+            if viewer.is_outside() && !batch.entry {
+                return viewer.drain(cx, now);
+            }
+            if !viewer.follow(configs) {
+                viewer.queue(feed.configurations());
+            }
+            let outcome = viewer.give(cx, batch, &slices, now);
+            if outcome == Outcome::Blocked && viewer.skip_if_behind(batch.edge_ms, bytes_max) {
+                figures.skips.inc();
+            }
+            outcome
+        })
+        .await;
+        self.house.figures.batches.inc();
+    }
+
+    /// Seats one viewer and gives it the first bytes.
+    async fn seat(&mut self, mut viewer: Viewer, first: &Rc<Batch>, outside: bool) {
+        let slices: Vec<_> = first
+            .pieces()
+            .iter()
+            .map(|piece| IoSlice::new(piece))
+            .collect();
+        let now = clock::now();
+        let given = poll_fn(|cx| Poll::Ready(viewer.give(cx, first, &slices, now))).await;
+        self.house.figures.bytes.inc_by(viewer.take_written());
+        if given != Outcome::Gone {
+            if outside {
+                viewer.wait_outside();
+            }
+            self.viewers.push(viewer);
+        }
+    }
+
+    /// Writes to those who are blocked, whenever they can take more. Ready when nobody is left, so
+    /// that the hall can close; cancel-safe.
+    async fn tend(&mut self) {
+        let mut retry = None;
+        if self.viewers.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        poll_fn(|cx| {
+            self.tend_once(cx);
+            if self.viewers.is_empty() {
+                return Poll::Ready(());
+            }
+            // Connections wake us by themselves; queues and the patience with the slow do not.
+            if retry.is_none() && self.viewers.iter().any(Viewer::is_blocked) {
+                let queues = self.viewers.iter().any(Viewer::wants_retry);
+                let wait = if queues { RETRY } else { CHECK };
+                retry = Some(Box::pin(tokio::time::sleep(wait)));
+            }
+            match &mut retry {
+                Some(sleep) => sleep.as_mut().poll(cx),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    fn tend_once(&mut self, cx: &mut Context<'_>) {
+        let now = clock::now();
+        let stuck = now.checked_sub(self.house.slow_close);
+        let figures = self.house.figures.clone();
+        self.each(cx, |viewer, cx| {
+            if !viewer.is_blocked() {
+                return Outcome::Done;
+            }
+            let outcome = viewer.drain(cx, now);
+            if outcome == Outcome::Blocked && stuck.is_some_and(|at| viewer.is_stuck_since(at)) {
+                figures.closed_slow.inc();
+                return Outcome::Gone;
+            }
+            outcome
+        });
+    }
+
+    async fn pass(&mut self, mut act: impl FnMut(&mut Viewer, &mut Context<'_>) -> Outcome) {
+        poll_fn(|cx| {
+            self.each(cx, &mut act);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Runs `act` for each viewer and lets go of those who are gone.
+    fn each(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut act: impl FnMut(&mut Viewer, &mut Context<'_>) -> Outcome,
+    ) {
+        let mut written = 0;
+        let mut index = 0;
+        while let Some(viewer) = self.viewers.get_mut(index) {
+            let outcome = act(viewer, cx);
+            written += viewer.take_written();
+            if outcome == Outcome::Gone {
+                self.viewers.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        self.house.figures.bytes.inc_by(written);
+    }
+
+    /// Lets the last bytes leave, for a bounded time.
+    pub(super) async fn finish(mut self) {
+        self.viewers.retain(Viewer::is_blocked);
+        let last = async {
+            while !self.viewers.is_empty() {
+                self.tend().await;
+                self.viewers.retain(Viewer::is_blocked);
+            }
+        };
+        if tokio::time::timeout(LAST_BYTES, last).await.is_err() {
+            tracing::debug!("viewers left without the last bytes");
+        }
+    }
+}

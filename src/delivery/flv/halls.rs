@@ -1,0 +1,153 @@
+//! The halls of a worker, by what they show.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+
+use super::hall::{Hall, House};
+use super::query::Selection;
+use super::{Config, Query, Refusal};
+use crate::delivery::viewers::Audiences;
+use crate::live::broadcast;
+use crate::media::RoomName;
+use crate::net::http::Body;
+use crate::runtime::{Shutdown, TaskScope};
+use crate::telemetry::Metrics;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    room: RoomName,
+    epoch: Arc<str>,
+    rendition: Option<Arc<str>>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    pub(super) batches: Counter,
+    pub(super) bytes: Counter,
+    pub(super) skips: Counter,
+    pub(super) closed_slow: Counter,
+}
+
+/// The limits and figures of all workers' halls.
+#[derive(Clone)]
+pub(in crate::delivery) struct Builder {
+    house: House,
+    audiences: Audiences,
+    drain: Shutdown,
+}
+
+/// The halls of one worker.
+pub(in crate::delivery) struct Halls {
+    builder: Builder,
+    open: RefCell<HashMap<Key, Rc<Hall>>>,
+    scope: TaskScope,
+}
+
+impl Builder {
+    pub(in crate::delivery) fn new(
+        config: &Config,
+        audiences: Audiences,
+        drain: Shutdown,
+        metrics: &Metrics,
+    ) -> Self {
+        let figures = Figures::default();
+        for (name, help, counter) in [
+            (
+                "flv_batches",
+                "Batches of tags given to a hall",
+                &figures.batches,
+            ),
+            (
+                "flv_write_bytes",
+                "Bytes that FLV viewers took",
+                &figures.bytes,
+            ),
+            (
+                "flv_skips",
+                "Slow viewers skipped to a key frame",
+                &figures.skips,
+            ),
+            (
+                "flv_closed_slow",
+                "Viewers closed without progress",
+                &figures.closed_slow,
+            ),
+        ] {
+            metrics.register("delivery", name, help, counter.clone());
+        }
+        let slow_close = Duration::from_secs(config.slow_close_seconds.into());
+        let house = House {
+            backlog_bytes_max: config.backlog_bytes_max,
+            slow_close,
+            figures,
+        };
+        Self {
+            house,
+            audiences,
+            drain,
+        }
+    }
+
+    pub(in crate::delivery) fn halls(&self, scope: TaskScope) -> Rc<Halls> {
+        Rc::new(Halls {
+            builder: self.clone(),
+            open: RefCell::default(),
+            scope,
+        })
+    }
+}
+
+impl Halls {
+    /// True once viewers should go elsewhere.
+    pub(in crate::delivery) fn is_draining(&self) -> bool {
+        self.builder.drain.is_requested()
+    }
+
+    /// A body that brings its viewer into the right hall once the reply's head is sent.
+    pub(in crate::delivery) fn body(
+        self: &Rc<Self>,
+        broadcast: broadcast::Consumer,
+        query: &Query<'_>,
+    ) -> Result<Body, Refusal> {
+        let selection = query.select(&broadcast)?;
+        let halls = self.clone();
+        let fast = !query.wait;
+        Ok(Body::Live(Box::new(move |sink| {
+            halls.hall(broadcast, selection).enter(sink, fast);
+        })))
+    }
+
+    fn hall(self: Rc<Self>, broadcast: broadcast::Consumer, selection: Selection) -> Rc<Hall> {
+        let info = broadcast.info();
+        let key = Key {
+            room: info.room.clone(),
+            epoch: info.epoch.clone(),
+            rendition: selection
+                .video
+                .as_ref()
+                .map(|track| track.info().name.clone()),
+        };
+        if let Some(hall) = self.open.borrow().get(&key) {
+            return hall.clone();
+        }
+        let hall = Rc::new(Hall::new(self.builder.audiences.of(&info.room)));
+        self.open.borrow_mut().insert(key.clone(), hall.clone());
+        let served = hall.clone();
+        let scope = self.scope.clone();
+        // Unconstrained: a pass over all viewers is one step of work, and tokio's budget would make
+        // every viewer past the 128th look as if its socket were full.
+        let work = tokio::task::unconstrained(async move {
+            let Builder { house, drain, .. } = self.builder.clone();
+            let rows = served.run(broadcast, selection, house, drain).await;
+            self.open.borrow_mut().remove(&key);
+            rows.finish().await;
+        });
+        scope.spawn_local("delivery.hall", work);
+        hall
+    }
+}

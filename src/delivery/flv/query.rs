@@ -1,0 +1,81 @@
+//! What a viewer asks for: the parameters of `/live/ROOM.flv`.
+
+use crate::live::{broadcast, track};
+use crate::media::track::Kind;
+
+/// How a viewer wants to watch, from the query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::delivery) struct Query<'a> {
+    rendition: Option<&'a str>,
+    audio_only: bool,
+    /// Wait for the next key frame instead of a fast start.
+    pub(super) wait: bool,
+}
+
+/// Why there is no stream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(in crate::delivery) enum Refusal {
+    /// A parameter has a value that means nothing.
+    #[error("the parameter {name} may be {allowed}, or absent")]
+    Parameter {
+        name: &'static str,
+        allowed: &'static str,
+    },
+    /// The room has no such rendition.
+    #[error("the room has no such rendition: GET /rooms lists what there is")]
+    Rendition,
+    /// The room has nothing to watch in that way (yet).
+    #[error("the room has no such track yet: ask again in a moment")]
+    NoTrack,
+}
+
+/// What a hall shows.
+pub(super) struct Selection {
+    pub(super) video: Option<track::Consumer>,
+    pub(super) audio: bool,
+}
+
+impl<'a> Query<'a> {
+    pub(in crate::delivery) fn parse(query: &'a str) -> Result<Self, Refusal> {
+        let mut parsed = Self::default();
+        for pair in query.split('&') {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("rendition", name) => parsed.rendition = Some(name),
+                ("audio", "only") => parsed.audio_only = true,
+                ("audio", _) => {
+                    let (name, allowed) = ("audio", "`only`");
+                    return Err(Refusal::Parameter { name, allowed });
+                }
+                ("start", "live") => parsed.wait = true,
+                ("start", _) => {
+                    let (name, allowed) = ("start", "`live`");
+                    return Err(Refusal::Parameter { name, allowed });
+                }
+                // Tokens and players' own marks are none of our business.
+                _ => {}
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// What of `broadcast` is meant.
+    pub(super) fn select(&self, broadcast: &broadcast::Consumer) -> Result<Selection, Refusal> {
+        let tracks = broadcast.tracks();
+        let mut videos = tracks
+            .iter()
+            .filter(|track| track.info().kind == Kind::Video);
+        let video = match self.rendition {
+            Some(name) => {
+                let named = videos.find(|track| &*track.info().name == name);
+                Some(named.ok_or(Refusal::Rendition)?)
+            }
+            None => videos.next(),
+        };
+        let audio = tracks.iter().any(|track| track.info().kind == Kind::Audio);
+        let video = video.filter(|_| !self.audio_only).cloned();
+        if video.is_none() && !audio {
+            return Err(Refusal::NoTrack);
+        }
+        Ok(Selection { video, audio: true })
+    }
+}

@@ -1,0 +1,85 @@
+//! The shelves of a node, one for each track that somebody has asked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use super::shelf::Shelf;
+use crate::delivery::Config;
+use crate::delivery::viewers::Audiences;
+use crate::live::{broadcast, track};
+use crate::media::RoomName;
+use crate::runtime::TaskScope;
+
+/// The least time a shelf reads after a request, in seconds: longer than any request is held.
+const IDLE_SECONDS_MIN: u32 = 10;
+
+/// Shelves by track. Clones share them.
+#[derive(Debug, Clone)]
+pub(in crate::delivery) struct Shelves {
+    all: Arc<Mutex<HashMap<Key, Arc<Shelf>>>>,
+    audiences: Audiences,
+    window_seconds: u32,
+    idle: Duration,
+    media: TaskScope,
+    runtime: Handle,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    room: RoomName,
+    epoch: Arc<str>,
+    track: Arc<str>,
+}
+
+impl Shelves {
+    /// Shelves that are fed by tasks of `media` in `runtime`.
+    pub(in crate::delivery) fn new(
+        config: &Config,
+        audiences: Audiences,
+        media: TaskScope,
+        runtime: Handle,
+    ) -> Self {
+        let idle_seconds = config.idle_seconds.max(IDLE_SECONDS_MIN);
+        Self {
+            all: Arc::default(),
+            audiences,
+            window_seconds: config.playlist_window_seconds,
+            idle: Duration::from_secs(idle_seconds.into()),
+            media,
+            runtime,
+        }
+    }
+
+    /// The shelf of `track`, reading.
+    pub(super) fn open(&self, of: &broadcast::Consumer, track: &track::Consumer) -> Arc<Shelf> {
+        let shelf = self.get(of, track);
+        let _guard = self.runtime.enter();
+        shelf.ask(&self.media, self.idle);
+        shelf
+    }
+
+    /// The shelf of `track` as it is.
+    pub(super) fn get(&self, of: &broadcast::Consumer, track: &track::Consumer) -> Arc<Shelf> {
+        let info = of.info();
+        let key = Key {
+            room: info.room.clone(),
+            epoch: info.epoch.clone(),
+            track: track.info().name.clone(),
+        };
+        let mut all = self.all.lock();
+        if let Some(shelf) = all.get(&key).filter(|shelf| shelf.broadcast().is(of)) {
+            return shelf.clone();
+        }
+        // New shelves are rare: a good time to let go of those of past shows.
+        all.retain(|_, shelf| !(shelf.broadcast().is_ended() && shelf.is_cold()));
+        let audience = self.audiences.of(&info.room);
+        let shelf = Shelf::new(of.clone(), track.clone(), self.window_seconds, audience);
+        let shelf = Arc::new(shelf);
+        all.insert(key, shelf.clone());
+        shelf
+    }
+}

@@ -1,0 +1,111 @@
+//! The viewer service of one worker: one table from paths to answers.
+
+use std::rc::Rc;
+
+use http::{Method, StatusCode};
+
+use crate::delivery::flv::{self, Halls};
+use crate::delivery::hls::{self, Answers, Ask};
+use crate::delivery::reply::{self, Conditions};
+use crate::delivery::rooms::List;
+use crate::delivery::route::Route;
+use crate::delivery::{Delivery, pages};
+use crate::net::http::{Body, Reply, Request, Response, Service};
+use crate::packaging::hls::Lifetime;
+use crate::runtime::TaskScope;
+
+/// How long the list of rooms may be kept, in seconds.
+const ROOMS: Lifetime = Lifetime::Seconds(1);
+
+/// What a worker answers with.
+pub(super) struct Worker {
+    delivery: Delivery,
+    answers: Rc<Answers>,
+    halls: Rc<Halls>,
+}
+
+impl Worker {
+    pub(super) fn new(delivery: Delivery, scope: &TaskScope) -> Self {
+        Self {
+            answers: delivery.0.hls.answers(scope.clone()),
+            halls: delivery.0.flv.halls(scope.clone()),
+            delivery,
+        }
+    }
+
+    fn flv(&self, room: &str, query: &str, method: &Method) -> Response {
+        if self.halls.is_draining() {
+            return reply::busy(1, "this node is going down: try another one");
+        }
+        let Some(broadcast) = self.delivery.0.store.room(room) else {
+            return hls::no_room();
+        };
+        let query = flv::Query::parse(query);
+        let body = query.and_then(|query| self.halls.body(broadcast, &query));
+        match body {
+            // The length is not known and nobody shall sit down for a head alone.
+            Ok(_) if *method == Method::HEAD => reply::live(reply::FLV, Body::empty()),
+            Ok(body) => reply::live(reply::FLV, body),
+            Err(refusal) => refused(&refusal),
+        }
+    }
+}
+
+impl Service for Worker {
+    fn call(&self, request: Request) -> Reply {
+        match request.method {
+            Method::GET | Method::HEAD => {}
+            Method::OPTIONS => return Reply::Ready(reply::preflight()),
+            _ => {
+                let text = "viewers may GET, HEAD and OPTIONS";
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                return Reply::Ready(reply::problem(status, Lifetime::NoStore, text));
+            }
+        }
+        let conditions = Conditions::of(&request);
+        let inner = &self.delivery.0;
+        let query = request.uri.query().unwrap_or("");
+        Reply::Ready(match Route::parse(request.uri.path()) {
+            Some(Route::Hls {
+                room,
+                epoch,
+                rendition,
+                object,
+            }) => {
+                return self.answers.object(Ask {
+                    room,
+                    epoch,
+                    rendition,
+                    object,
+                    query,
+                    conditions,
+                });
+            }
+            Some(Route::Index { room }) => return self.answers.index(room, conditions.gzip),
+            Some(Route::Flv { room }) => self.flv(room, query, &request.method),
+            Some(Route::Rooms) => {
+                let list = List::of(&inner.store, &inner.audiences, &inner.node_name);
+                reply::json(&list, ROOMS)
+            }
+            Some(Route::Home) => inner.pages.get(pages::HOME, &conditions),
+            Some(Route::Watch) => inner.pages.get(pages::WATCH, &conditions),
+            Some(Route::Asset(path)) => inner.pages.get(path, &conditions),
+            None => {
+                let text = "nothing has this path: `/` is the front page, /rooms lists the rooms";
+                reply::problem(StatusCode::NOT_FOUND, Lifetime::Seconds(1), text)
+            }
+        })
+    }
+}
+
+fn refused(refusal: &flv::Refusal) -> Response {
+    match refusal {
+        flv::Refusal::Parameter { .. } => {
+            reply::problem(StatusCode::BAD_REQUEST, Lifetime::NoStore, refusal)
+        }
+        flv::Refusal::Rendition => {
+            reply::problem(StatusCode::NOT_FOUND, Lifetime::Seconds(1), refusal)
+        }
+        flv::Refusal::NoTrack => reply::busy(1, refusal),
+    }
+}
