@@ -53,14 +53,18 @@ demo: build ## build, then run a whole network on this machine
 check: web ## format, lints, floors, types of the pages
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked --lib --quiet tidy::
 	npm run --silent --prefix web check
 
 # The binary is built together with the tests, so that one set of dependencies serves both.
-unit: web ## tests of the rooms and of the protocols
+binary: web
+	@scripts/setup.sh cargo cc
 	$(CARGO) build --locked --workspace --bins --tests
+
+unit: binary ## tests of the rooms and of the protocols
 	$(CARGO) test --locked --workspace
 
-e2e: setup unit ## a real binary, real encoders and players
+e2e: setup binary ## a real binary, real encoders and players
 	RUSHLANE=$(CURDIR)/target/debug/rushlane \
 	RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) \
 	RUSHLANE_FFMPEG9=$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())') \
@@ -68,8 +72,8 @@ e2e: setup unit ## a real binary, real encoders and players
 
 test: setup check unit e2e ## everything that must pass before a change lands
 
-bench: build ## measure against the goals; rivals run beside us
-	$(CARGO) bench --locked
+# `make bench`: measure against the goals, the rivals in the same run.
+-include benches/bench.mk
 
 fuzz: ## make fuzz T=NAME: one parser, until it breaks (nightly toolchain)
 	$(if $(T),,$(error name a target: make fuzz T=NAME; there are: $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))))
@@ -82,4 +86,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build demo check unit e2e test bench fuzz golden clean
+.PHONY: help setup web build demo check binary unit e2e test bench fuzz golden clean

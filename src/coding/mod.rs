@@ -3,5 +3,9 @@
 
 pub mod amf0;
 mod chunks;
+mod cursor;
+mod varint;
 
 pub use chunks::Chunks;
+pub use cursor::{Cursor, Truncated};
+pub use varint::{VARINT_BYTES_MAX, put_prefixed, put_signed, put_varint};

@@ -68,6 +68,7 @@ impl Producer {
         tracks.push(producer.consumer());
         drop(tracks);
         self.shared.state.send_modify(|state| state.tracks += 1);
+        self.rooms.changed();
         Ok(producer)
     }
 
@@ -75,6 +76,7 @@ impl Producer {
     /// dropped.
     pub fn end(&self) {
         self.shared.state.send_modify(|state| state.ended = true);
+        self.rooms.changed();
     }
 
     /// A handle for readers.

@@ -76,6 +76,10 @@ impl Rooms {
             map.ended.push_back((info.room, info.epoch));
         }
         drop(map);
+        self.changed();
+    }
+
+    pub(super) fn changed(&self) {
         self.version.send_modify(|version| *version += 1);
     }
 }
@@ -107,7 +111,7 @@ impl Store {
         let shared = broadcast::Shared::new(info.clone());
         map.live.insert(info.room, shared.clone());
         drop(map);
-        self.rooms.version.send_modify(|version| *version += 1);
+        self.rooms.changed();
         let rooms = self.rooms.clone();
         Ok(broadcast::Producer {
             shared,
@@ -154,7 +158,8 @@ impl Store {
         all
     }
 
-    /// Counts changes of the registry; relay-serve waits on it to announce rooms.
+    /// Counts changes of the registry (rooms, their tracks and ends); relay-serve waits on it to
+    /// announce them.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.rooms.version.subscribe()

@@ -19,6 +19,8 @@ pub(super) struct Shared {
     ring: RwLock<Ring>,
     /// Counts changes; readers wait on it.
     version: watch::Sender<u64>,
+    /// Counts groups as they open, and the end; relay-serve waits on it.
+    groups: watch::Sender<u64>,
     /// Counts readers that want frames; relay-pull waits on it.
     demand: watch::Sender<usize>,
 }
@@ -31,6 +33,7 @@ impl Shared {
             window_bytes: config.window_bytes,
             ring: RwLock::default(),
             version: watch::Sender::new(0),
+            groups: watch::Sender::new(0),
             demand: watch::Sender::new(0),
         })
     }
@@ -39,6 +42,10 @@ impl Shared {
         let result = apply(&mut self.ring.write());
         self.version.send_modify(|version| *version += 1);
         result
+    }
+
+    fn announce_group(&self) {
+        self.groups.send_modify(|groups| *groups += 1);
     }
 }
 
@@ -70,6 +77,7 @@ impl Producer {
             );
             Some(ring.generation)
         })?;
+        shared.announce_group();
         Some(GroupProducer {
             track: shared.clone(),
             id,
@@ -81,6 +89,7 @@ impl Producer {
     /// Gives up groups that will not come, so that no reader waits for them.
     pub fn miss(&self, id: Id) {
         self.0.change(|ring| ring.close(id, State::Missing));
+        self.0.announce_group();
     }
 
     /// Names the first group that will come; readers of the whole window wait for it. The origin
@@ -110,6 +119,7 @@ impl Producer {
 impl Drop for Producer {
     fn drop(&mut self) {
         self.0.change(|ring| ring.ended = true);
+        self.0.announce_group();
     }
 }
 
@@ -231,6 +241,13 @@ impl Consumer {
     pub fn range(&self) -> Option<(Id, Id)> {
         let ring = self.0.ring.read();
         Some((ring.start()?, ring.last()?))
+    }
+
+    /// Counts groups as they open or are given up, and the end of the track: for those who read
+    /// each group on its own and need no wake for each frame.
+    #[must_use]
+    pub fn groups(&self) -> watch::Receiver<u64> {
+        self.0.groups.subscribe()
     }
 
     /// True when the writer has gone.

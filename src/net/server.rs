@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio::sync::oneshot;
 
-use crate::net::http::{Config, Metrics, Service};
+use crate::net::http::{Config, Metrics, Service, http3};
 use crate::net::tls::{self, ServerCertificates};
 use crate::net::worker::{Sockets, Worker};
 use crate::net::{Error, socket};
@@ -115,15 +115,21 @@ impl Server {
     /// Errors: [`Error::Worker`] when a worker cannot start or has died; the others serve on until
     /// `shutdown` is requested.
     pub async fn run(self, shutdown: &Shutdown, grace: Duration) -> Result<(), Error> {
-        let tls = self
-            .certificates
-            .map(|certificates| Arc::new(tls::server_config(certificates, &[b"h2", b"http/1.1"])));
+        let workers = self.workers.len();
+        let alpn = |names: &[&[u8]]| {
+            let certificates = self.certificates.clone()?;
+            Some(tls::server_config(certificates, names))
+        };
+        let tls = alpn(&[b"h2", b"http/1.1"]).map(Arc::new);
+        let quic =
+            alpn(&[b"h3"]).map(|tls| http3::Settings::new(tls, self.config.congestion, workers));
         let mut ends = Vec::new();
         for (index, (sockets, make_service)) in self.workers.into_iter().enumerate() {
             let worker = Worker {
                 index,
                 config: self.config.clone(),
                 tls: tls.clone(),
+                quic: quic.clone(),
                 metrics: self.metrics.clone(),
                 shutdown: shutdown.child(),
                 grace,

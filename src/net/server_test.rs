@@ -1,3 +1,4 @@
+use std::future::poll_fn;
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 
@@ -12,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::net::http::fake::{Fake, WAIT};
+use crate::net::http::http3::tests::{client_config, receive};
 use crate::runtime::TaskScope;
 use crate::telemetry;
 
@@ -198,6 +200,44 @@ where
     let (head, body) = response.into_parts();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
     head.headers
+}
+
+#[tokio::test]
+async fn http3_is_served_where_alt_svc_says() {
+    let server = Running::start(config());
+    assert_eq!(server.addresses.quic, server.addresses.tls);
+    let mut endpoint = quinn::Endpoint::client(ANY).unwrap();
+    endpoint.set_default_client_config(client_config(&server.authority));
+    let address = server.addresses.quic.unwrap();
+    let connection = endpoint
+        .connect(address, "localhost")
+        .unwrap()
+        .await
+        .unwrap();
+    let (mut driver, mut requests) = h3::client::new(h3_quinn::Connection::new(connection.clone()))
+        .await
+        .unwrap();
+    server.scope.spawn("test client", async move {
+        poll_fn(|cx| driver.poll_close(cx)).await;
+    });
+    let request = http::Request::get("https://localhost/hello")
+        .body(())
+        .unwrap();
+    let mut exchange = requests.send_request(request).await.unwrap();
+    exchange.finish().await.unwrap();
+    let (head, body) = receive(exchange).await;
+    assert_eq!(
+        (&head.headers()["x-protocol"], body),
+        (&"H3 secure=true".parse().unwrap(), b"hello".to_vec())
+    );
+    server
+        .counts("rushlane_net_connections{protocol=\"h3\"} 1")
+        .await;
+    connection.close(0_u32.into(), b"");
+    server
+        .counts("rushlane_net_connections{protocol=\"h3\"} 0")
+        .await;
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use quinn::{Endpoint, VarInt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
@@ -18,11 +19,18 @@ use tracing::Instrument as _;
 use crate::net::admission::{Admission, Admitted};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http2::{self, Rewound};
+use crate::net::http::http3::{self, Handshake, Handshakes};
 use crate::net::http::{Config, Metrics, Protocol, Service, http1};
 use crate::runtime::{Shutdown, TaskScope, clock};
 
 /// How long a TLS or QUIC handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the last word to QUIC peers may take to get out.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// H3_NO_ERROR (RFC 9114, section 8.1).
+const NO_ERROR: VarInt = VarInt::from_u32(0x100);
 
 /// Pauses after a failed accept: descriptors that ran out come back when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -40,6 +48,7 @@ pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) config: Config,
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(super) quic: Option<http3::Settings>,
     pub(super) metrics: Metrics,
     pub(super) shutdown: Shutdown,
     pub(super) grace: Duration,
@@ -88,13 +97,28 @@ impl Worker {
             .map(|socket| listener(socket, acceptor))
             .transpose()?;
 
-        tokio::join!(Listener::accept_all(plain), Listener::accept_all(tls));
-
+        let quic = match (sockets.quic, self.quic) {
+            (Some(socket), Some(settings)) => Some(QuicListener {
+                endpoint: settings.endpoint(socket)?,
+                handshakes: Handshakes::default(),
+                front: front.clone(),
+                admission: admission.clone(),
+            }),
+            _ => None,
+        };
+        tokio::join!(
+            Listener::accept_all(plain),
+            Listener::accept_all(tls),
+            QuicListener::accept_all(quic.as_ref()),
+        );
         self.shutdown.requested().await;
         let deadline = clock::now() + self.grace;
         let aborted = scope.finish(self.grace).await;
         // Live replies are in the hands of the service, which hears of the shutdown by itself.
         let emptied = timeout_at(deadline, admission.emptied()).await;
+        if let Some(quic) = quic {
+            quic.close().await;
+        }
         if aborted > 0 || emptied.is_err() {
             tracing::info!(
                 aborted,
@@ -195,6 +219,80 @@ impl Listener {
         }
         Ok(())
     }
+}
+
+/// The QUIC endpoint of one worker.
+struct QuicListener {
+    endpoint: Endpoint,
+    handshakes: Handshakes,
+    front: Rc<Front>,
+    admission: Rc<Admission>,
+}
+
+impl QuicListener {
+    /// Accepts until the shutdown; from then on, new peers are refused.
+    async fn accept_all(listener: Option<&Self>) {
+        let Some(listener) = listener else {
+            return;
+        };
+        let shutdown = listener.front.scope.shutdown();
+        tokio::select! {
+            () = listener.accept() => {}
+            () = shutdown.requested() => listener.endpoint.set_server_config(None),
+        }
+    }
+
+    async fn accept(&self) {
+        while let Some(incoming) = self.endpoint.accept().await {
+            let Some((incoming, handshake)) = self.handshakes.take(incoming) else {
+                continue;
+            };
+            let peer = incoming.remote_address();
+            let Some(admitted) = self.admission.admit(peer.ip()) else {
+                self.front.metrics.refused();
+                incoming.refuse();
+                continue;
+            };
+            let span = tracing::info_span!("http", %peer);
+            let task = quic(incoming, handshake, self.front.clone(), admitted).instrument(span);
+            self.front.scope.spawn_local("http.quic", task);
+        }
+    }
+
+    /// Tells those that are left, and gives that a moment to get out.
+    async fn close(self) {
+        self.endpoint.close(NO_ERROR, b"");
+        timeout(GOODBYE, self.endpoint.wait_idle()).await.ok();
+    }
+}
+
+async fn quic(
+    incoming: quinn::Incoming,
+    handshake: Handshake,
+    front: Rc<Front>,
+    _admitted: Admitted,
+) {
+    let link = Link {
+        peer: incoming.remote_address(),
+        secure: true,
+    };
+    let connected = async { incoming.accept()?.await };
+    let connection = match timeout(HANDSHAKE_WAIT, connected).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
+            front.metrics.quic_failed();
+            tracing::debug!(%error, "QUIC handshake failed");
+            return;
+        }
+        Err(_) => {
+            front.metrics.quic_failed();
+            tracing::debug!("QUIC handshake took too long");
+            return;
+        }
+    };
+    drop(handshake);
+    let _counted = front.metrics.connection(Protocol::H3);
+    http3::serve(connection, link, front).await;
 }
 
 /// Errors of `accept` that say nothing about the next connection.

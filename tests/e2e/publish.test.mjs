@@ -57,7 +57,7 @@ test("hosts", { timeout: 240_000 }, async (t) => {
   });
 
   const x265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"];
-  const av1 = ["-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "pred-struct=1"];
+  const av1 = ["-c:v", "libsvtav1", "-preset", "11", "-crf", "40", "-svtav1-params", "pred-struct=1"];
   const x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2"];
   const shows = [
     { room: "hevc", video: x265, audio: ["-c:a", "aac"], listed: /hvc1\./, names: ["aac", "hevc"] },

@@ -1,10 +1,10 @@
 // What the pages ask the edge, besides media.
 
-/** One track of a live room. */
+/** One track of a live room; what only its media tells is absent until the edge has seen some. */
 export interface Track {
   name: string;
   kind: "video" | "audio" | "data";
-  codec: string;
+  codec?: string;
   width?: number;
   height?: number;
   frame_rate?: number;
@@ -13,7 +13,7 @@ export interface Track {
 /** One live room. `since_ms` is Unix time in milliseconds. */
 export interface Room {
   room: string;
-  epoch: string | number;
+  epoch: string;
   since_ms: number;
   viewers: number;
   tracks: Track[];
@@ -69,19 +69,24 @@ export function mediaUrl(room: string, protocol: "hls" | "flv"): string {
   return protocol === "hls" ? `/live/${name}/index.m3u8` : `/live/${name}.flv`;
 }
 
-/** "1280×720 · 30 fps · H.264" for the best video track, or null when there is no video. */
+/**
+ * "1280×720 · 30 fps · H.264" for the best video track. Null without video; empty when the edge has
+ * seen none of it yet, because nobody watches.
+ */
 export function pictureOf(tracks: Track[]): string | null {
   const video = tracks
     .filter((track) => track.kind === "video")
     .toSorted((a, b) => (b.height ?? 0) - (a.height ?? 0))[0];
   if (!video) return null;
-  const facts = [codecName(video.codec)];
-  if (video.frame_rate) facts.unshift(`${Math.round(video.frame_rate)} fps`);
-  if (video.width && video.height) facts.unshift(`${video.width}×${video.height}`);
+  const { width, height, frame_rate: rate, codec } = video;
+  const facts = [];
+  if (width && height) facts.push(`${width}×${height}`);
+  if (rate) facts.push(`${Math.round(rate)} fps`);
+  if (codec) facts.push(codecName(codec));
   return facts.join(" · ");
 }
 
 function codecName(codec: string): string {
-  const names: Record<string, string> = { avc1: "H.264", hvc1: "HEVC", hev1: "HEVC", av01: "AV1" };
+  const names: Record<string, string> = { avc1: "H.264", hvc1: "HEVC", av01: "AV1" };
   return names[codec.slice(0, 4)] ?? codec;
 }

@@ -153,9 +153,10 @@ async function describeRoom(): Promise<void> {
 
 function factsOf(found: Room): string {
   const since = new Date(found.since_ms).toLocaleTimeString([], { timeStyle: "short" });
-  return [
+  const facts = [
     counted("viewers_one", "viewers_many", found.viewers),
     pictureOf(found.tracks) ?? text("audio_only"),
     text("since", { time: since }),
-  ].join(" · ");
+  ];
+  return facts.filter((fact) => fact !== "").join(" · ");
 }

@@ -29,7 +29,7 @@ pub(super) fn parse(record: Bytes) -> Result<VideoConfig, ParseError> {
         (true, false) => 10,
         _ => 8,
     };
-    bits.skip(12, "head")?;
+    bits.skip(13, "head")?;
     let sequence = Sequence::read(&mut bits)?;
     Ok(VideoConfig {
         codec: VideoCodec::Av1,

@@ -4,7 +4,6 @@
 //! own limits on resets ("rapid reset"), and [`Activity`] against peers that stop taking what they
 //! asked for.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -22,13 +21,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::interval_at;
 
+use crate::net::http::activity::{Activity, LOOK_EVERY, State, Stream};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::HEAD_BYTES_MAX;
 use crate::net::http::outgoing::{Outgoing, prepare};
 use crate::net::http::{Protocol, Request, problem};
-use crate::runtime::TaskScope;
+use crate::runtime::{TaskScope, clock};
 
 /// Requests at once on a connection. A player has a few; a proxy in front has many.
 const STREAMS_MAX: u32 = 128;
@@ -43,13 +43,6 @@ const SEND_BUFFER_BYTES: usize = 128 << 10;
 /// A peer that is silent for so long is pinged, and given up after [`PING_WAIT`].
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_WAIT: Duration = Duration::from_secs(10);
-
-/// How often a connection is looked at: one that took nothing of what it asked for in between is
-/// closed.
-const STALL: Duration = Duration::from_secs(20);
-
-/// Looks without a request after which an idle connection is asked to go.
-const IDLE_LOOKS: u32 = 4;
 
 /// Streams that a peer may reset before they are answered, and that it may make us reset. hyper
 /// closes the connection of one that goes on (CVE-2023-44487, CVE-2025-8671).
@@ -82,10 +75,7 @@ where
     let mut connection = pin!(connection);
     let mut draining = pin!(front.shutdown().requested());
     let mut drained = false;
-    let mut look = interval(STALL);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    look.reset();
-    let mut idle_looks = 0;
+    let mut look = interval_at(clock::now() + LOOK_EVERY, LOOK_EVERY);
     loop {
         tokio::select! {
             end = connection.as_mut() => {
@@ -99,18 +89,12 @@ where
                 connection.as_mut().graceful_shutdown();
             }
             _ = look.tick() => match activity.look() {
-                State::Stalled => {
-                    tracing::debug!("peer takes nothing of what it asked for");
+                State::Fine => {}
+                State::Idle => connection.as_mut().graceful_shutdown(),
+                State::Dead => {
+                    tracing::debug!("peer takes nothing");
                     return;
                 }
-                State::Idle if activity.is_unused() => return,
-                State::Idle => {
-                    idle_looks += 1;
-                    if idle_looks == IDLE_LOOKS {
-                        connection.as_mut().graceful_shutdown();
-                    }
-                }
-                State::Busy => idle_looks = 0,
             },
         }
     }
@@ -204,82 +188,6 @@ impl http_body::Body for Body {
         SizeHint::default()
     }
 }
-
-// === Activity ===
-
-/// What the streams of a connection do, for telling a busy peer from a stalled or idle one.
-#[derive(Default)]
-struct Activity {
-    /// Requests and body buffers so far.
-    progress: Cell<u64>,
-    /// `progress` at the last look.
-    seen: Cell<u64>,
-    open: Cell<usize>,
-    /// Streams of `open` that wait for the service, not for the peer.
-    waiting: Cell<usize>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    Busy,
-    Idle,
-    Stalled,
-}
-
-impl Activity {
-    fn look(&self) -> State {
-        let progress = self.progress.get();
-        if self.seen.replace(progress) != progress || self.waiting.get() > 0 {
-            State::Busy
-        } else if self.open.get() > 0 {
-            State::Stalled
-        } else {
-            State::Idle
-        }
-    }
-
-    fn is_unused(&self) -> bool {
-        self.progress.get() == 0
-    }
-}
-
-/// One stream, open while this lives; at first it waits for the service.
-struct Stream {
-    activity: Rc<Activity>,
-    waits: bool,
-}
-
-impl Stream {
-    fn open(activity: Rc<Activity>) -> Self {
-        activity.open.set(activity.open.get() + 1);
-        activity.waiting.set(activity.waiting.get() + 1);
-        let stream = Self {
-            activity,
-            waits: true,
-        };
-        stream.advance();
-        stream
-    }
-
-    fn advance(&self) {
-        self.activity.progress.set(self.activity.progress.get() + 1);
-    }
-
-    fn stop_waiting(&mut self) {
-        if std::mem::take(&mut self.waits) {
-            self.activity.waiting.set(self.activity.waiting.get() - 1);
-        }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.stop_waiting();
-        self.activity.open.set(self.activity.open.get() - 1);
-    }
-}
-
-// === Rewound ===
 
 /// A stream of which some bytes are read already.
 pub(in crate::net) struct Rewound<S> {

@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::TokioExecutor;

@@ -10,12 +10,14 @@
 //!
 //! Specs: RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 9114 (HTTP/3).
 
+mod activity;
 mod exchange;
 #[cfg(test)]
 pub(super) mod fake;
 pub(super) mod front;
 pub mod http1;
 pub(super) mod http2;
+pub(super) mod http3;
 mod metrics;
 mod outgoing;
 mod problem;

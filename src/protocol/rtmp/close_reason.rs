@@ -60,3 +60,31 @@ pub enum CloseReason {
     #[error("ended: {0}")]
     Ended(String),
 }
+
+impl CloseReason {
+    /// One word for metrics, out of a closed set.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Version { .. } => "version",
+            Self::HandshakeTimeout(_) => "handshake_timeout",
+            Self::OpeningTimeout(_) => "opening_timeout",
+            Self::Idle(_) => "idle",
+            Self::MessageTimeout(_) => "message_timeout",
+            Self::Chunk(_) => "chunk",
+            Self::Command(_) | Self::Control { .. } | Self::OutOfOrder(_) => "command",
+            Self::TooManyCommands => "too_many_commands",
+            Self::StreamKey(_) | Self::Refused(_) | Self::Play => "refused",
+            Self::Ended(_) => "ended",
+        }
+    }
+
+    /// True when the peer broke the protocol or a bound; false when it was turned away or ended.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        !matches!(
+            self,
+            Self::StreamKey(_) | Self::Refused(_) | Self::Play | Self::Ended(_)
+        )
+    }
+}

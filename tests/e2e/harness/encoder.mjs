@@ -19,7 +19,7 @@ export function pushEncoded(t, url, { video, audio, extra = [] }) {
     ...["-hide_banner", "-nostdin", "-loglevel", "info", "-nostats", "-re"],
     ...["-f", "lavfi", "-i", "testsrc2=s=320x180:r=30"],
     ...["-f", "lavfi", "-i", "sine=440:sample_rate=48000"],
-    ...["-pix_fmt", "yuv420p", ...video, "-g", "30", "-b:v", "300k"],
+    ...["-pix_fmt", "yuv420p", ...video, "-g", "30"],
     ...[...audio, "-ac", "2", "-b:a", "64k", ...extra, "-f", "flv", url],
   ]);
 }

@@ -71,9 +71,7 @@ export class Player {
 
   /** Starts, or starts over, with the current protocol. */
   async start(): Promise<void> {
-    this.#stop();
-    this.#attempt += 1;
-    const attempt = this.#attempt;
+    const attempt = this.#stop();
     this.#show({ name: "loading" });
     this.listener.protocolChanged(this.protocol);
     this.#startTimer = window.setTimeout(
@@ -111,9 +109,9 @@ export class Player {
 
   async #failed(attempt: number, failure: Failure): Promise<void> {
     if (attempt !== this.#attempt) return;
-    this.#stop();
+    const turn = this.#stop();
     const found = await presence(this.room);
-    if (attempt !== this.#attempt) return;
+    if (turn !== this.#attempt) return;
     if (found.status === "absent" || found.status === "ended") return this.#gone(found);
 
     // Silence after a picture is the host's pause: another protocol would not end it.
@@ -127,9 +125,9 @@ export class Player {
   /** The stream came to its end; a host that reconnects is found by the next try. */
   async #finished(attempt: number): Promise<void> {
     if (attempt !== this.#attempt) return;
-    this.#stop();
+    const turn = this.#stop();
     const found = await presence(this.room);
-    if (attempt !== this.#attempt) return;
+    if (turn !== this.#attempt) return;
     // FLV ends with its connection, for whatever reason; LL-HLS says that it is over.
     const unsure = this.protocol === "flv" && found.status === "live";
     if (unsure || found.status === "unreachable") return this.#wait(this.#backoff.next());
@@ -200,12 +198,15 @@ export class Player {
     this.#show({ name: "buffering" });
   }
 
-  #stop(): void {
+  /** Ends the attempt: nothing that it still says counts. Answers the number of the next. */
+  #stop(): number {
     for (const timer of [this.#startTimer, this.#stallTimer, this.#stableTimer, this.#waitTimer]) {
       clearTimeout(timer);
     }
     this.#engine?.destroy();
     this.#engine = null;
+    this.#attempt += 1;
+    return this.#attempt;
   }
 
   #show(state: State): void {

@@ -48,7 +48,7 @@ class Controls {
     private readonly video: SafariVideo,
     private readonly player: Player,
   ) {
-    this.#sound.append(icon(ICONS.muted), text("tap_for_sound"));
+    this.#sound.append(icon(ICONS.muted), text("turn_sound_on"));
     this.#live.textContent = text("live");
     this.#live.title = text("to_live");
     this.#small.hidden = !document.pictureInPictureEnabled;

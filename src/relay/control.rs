@@ -1,0 +1,78 @@
+//! Control messages over QUIC streams.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+
+use crate::relay::Error;
+use crate::relay::wire::control::{Hello, Message, take};
+use crate::relay::wire::{self, VERSION};
+
+/// Messages that may wait for a control stream. A peer that does not read its control stream stalls
+/// its own link, nobody else's.
+pub(super) const OUTBOX_MAX: usize = 256;
+
+/// How long a peer may take for its first message, in seconds.
+const HELLO_SECONDS: u64 = 5;
+
+/// The most bytes taken from a stream at once.
+pub(super) const READ_BYTES: usize = 64 * 1024;
+
+/// Where messages to the peer are put.
+pub(super) type Outbox = mpsc::Sender<Message>;
+
+/// Reads messages off a stream.
+pub(super) struct Reader {
+    stream: quinn::RecvStream,
+    buffer: BytesMut,
+}
+
+impl Reader {
+    pub(super) fn new(stream: quinn::RecvStream) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// The next message of a kind that is known here. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Message, Error> {
+        loop {
+            if let Some(message) = take(&mut self.buffer)? {
+                return Ok(message);
+            }
+            match self.stream.read_chunk(READ_BYTES, true).await? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
+                None if self.buffer.is_empty() => {
+                    return Err(Error::PeerGone("the control stream ended".into()));
+                }
+                None => return Err(wire::Error::Truncated("message").into()),
+            }
+        }
+    }
+
+    /// The first message, which has to be a hello of this version.
+    pub(super) async fn hello(&mut self) -> Result<Hello, Error> {
+        let wait = Duration::from_secs(HELLO_SECONDS);
+        let message = tokio::time::timeout(wait, self.next())
+            .await
+            .map_err(|_| Error::Timeout("hello", HELLO_SECONDS))??;
+        match message {
+            Message::Hello(hello) if hello.version == VERSION => Ok(hello),
+            Message::Hello(hello) => Err(Error::Version(hello.version)),
+            _ => Err(Error::Protocol("the first message is no hello")),
+        }
+    }
+}
+
+/// Writes what is put into the outbox until it closes or the connection ends.
+pub(super) async fn write(mut stream: quinn::SendStream, mut inbox: mpsc::Receiver<Message>) {
+    let mut messages = Vec::with_capacity(OUTBOX_MAX);
+    while inbox.recv_many(&mut messages, OUTBOX_MAX).await > 0 {
+        let mut chunks: Vec<Bytes> = messages.drain(..).map(|message| message.encode()).collect();
+        if stream.write_all_chunks(&mut chunks).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The relay's figures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::telemetry;
+
+const ROOM: &str = "relay";
+
+/// Tracks that have a series of their own; the rooms of later ones are counted as `other`.
+const TRACK_LABELS_MAX: usize = 1000;
+
+/// Of the parent end.
+#[derive(Debug, Default)]
+pub(super) struct ServeMetrics {
+    pub(super) children: Gauge,
+    pub(super) refused: Counter,
+    pub(super) subscriptions: Gauge,
+    pub(super) sent_frames: Counter,
+    pub(super) sent_bytes: Counter,
+    pub(super) dropped_groups: Counter,
+    pub(super) fetches: Counter,
+}
+
+/// Of the child end.
+#[derive(Debug, Default)]
+pub(super) struct PullMetrics {
+    pub(super) connected: Gauge,
+    pub(super) dials: Counter,
+    pub(super) subscriptions: Gauge,
+    received_frames: Family<TrackLabels, Counter>,
+    tracks: AtomicUsize,
+    pub(super) received_bytes: Counter,
+    pub(super) missed_groups: Counter,
+    pub(super) fetched_groups: Counter,
+    pub(super) rtt_seconds: Gauge<f64, AtomicU64>,
+    pub(super) offset_seconds: Gauge<f64, AtomicU64>,
+}
+
+/// Labels of a track.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct TrackLabels {
+    room: String,
+    track: String,
+}
+
+impl ServeMetrics {
+    pub(super) fn register(metrics: &telemetry::Metrics) -> Arc<Self> {
+        let this = Self::default();
+        let gauge = |name, help, gauge: &Gauge| metrics.register(ROOM, name, help, gauge.clone());
+        let counter = |name, help, counter: &Counter| {
+            metrics.register(ROOM, name, help, counter.clone());
+        };
+        gauge("children", "Children connected", &this.children);
+        gauge(
+            "served_subscriptions",
+            "Tracks that children pull",
+            &this.subscriptions,
+        );
+        counter("children_refused", "Dials refused or failed", &this.refused);
+        counter(
+            "frames_sent",
+            "Frames written to children",
+            &this.sent_frames,
+        );
+        counter(
+            "sent_bytes",
+            "Bytes of frames and their headers written to children",
+            &this.sent_bytes,
+        );
+        counter(
+            "groups_dropped",
+            "Groups that children did not get whole",
+            &this.dropped_groups,
+        );
+        counter("fetches_served", "Older groups asked for", &this.fetches);
+        Arc::new(this)
+    }
+}
+
+impl PullMetrics {
+    pub(super) fn register(metrics: &telemetry::Metrics) -> Arc<Self> {
+        let this = Self::default();
+        let gauge = |name, help, gauge: &Gauge| metrics.register(ROOM, name, help, gauge.clone());
+        let counter = |name, help, counter: &Counter| {
+            metrics.register(ROOM, name, help, counter.clone());
+        };
+        gauge(
+            "parent_connected",
+            "1 while a parent feeds this node",
+            &this.connected,
+        );
+        gauge(
+            "pulled_subscriptions",
+            "Tracks pulled from the parent",
+            &this.subscriptions,
+        );
+        counter("parent_dials", "Dials to parents", &this.dials);
+        counter(
+            "received_bytes",
+            "Bytes of group streams",
+            &this.received_bytes,
+        );
+        counter(
+            "groups_missed",
+            "Groups that did not come whole",
+            &this.missed_groups,
+        );
+        counter(
+            "groups_fetched",
+            "Older groups fetched from the parent",
+            &this.fetched_groups,
+        );
+        metrics.register(
+            ROOM,
+            "frames_received",
+            "Frames received from the parent: one copy each, however many viewers",
+            this.received_frames.clone(),
+        );
+        let seconds = |name, help, gauge: &Gauge<f64, AtomicU64>| {
+            metrics.register(ROOM, name, help, gauge.clone());
+        };
+        seconds(
+            "parent_rtt_seconds",
+            "Round trip time to the parent",
+            &this.rtt_seconds,
+        );
+        seconds(
+            "parent_clock_offset_seconds",
+            "Own clock minus the parent's",
+            &this.offset_seconds,
+        );
+        Arc::new(this)
+    }
+
+    /// The counter of a track's frames.
+    pub(super) fn frames(&self, room: &str, track: &str) -> Counter {
+        let labels = |room: &str| TrackLabels {
+            room: room.to_owned(),
+            track: track.to_owned(),
+        };
+        if let Some(known) = self.received_frames.get(&labels(room)) {
+            return known.clone();
+        }
+        let full = self.tracks.fetch_add(1, Ordering::Relaxed) >= TRACK_LABELS_MAX;
+        let room = if full { "other" } else { room };
+        self.received_frames.get_or_create_owned(&labels(room))
+    }
+}

@@ -1,0 +1,87 @@
+//! Answers to fetches: one older group on the stream that asked for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::live::{FetchError, Store};
+use crate::media::Group;
+use crate::relay::control;
+use crate::relay::error::{Error, FETCH_NOT_FOUND, FETCH_UNREACHABLE};
+use crate::relay::priority;
+use crate::relay::serve::child::Child;
+use crate::relay::wire::control::{Fetch, Message};
+use crate::relay::wire::stream::{Encoder, Header};
+use crate::runtime::{TaskScope, clock};
+
+/// How long a child may take to say what it wants, and we to answer, in seconds.
+const FETCH_SECONDS: u64 = 10;
+
+/// Takes every stream that the child opens; QUIC bounds how many are open at once.
+pub(super) async fn answer_all(child: Arc<Child>, store: Store, scope: TaskScope) {
+    while let Ok((mut send, receive)) = child.connection.accept_bi().await {
+        child.metrics.fetches.inc();
+        let store = store.clone();
+        scope.spawn("relay.serve.fetch", async move {
+            let wait = Duration::from_secs(FETCH_SECONDS);
+            let answer = answer(&mut send, receive, &store);
+            let result = match tokio::time::timeout(wait, answer).await {
+                Ok(result) => result,
+                Err(_) => Err(Error::Timeout("answer to a fetch", FETCH_SECONDS)),
+            };
+            if let Err(error) = result {
+                // A stream that is merely dropped would look whole.
+                let _ended_by_the_child = send.reset(FETCH_UNREACHABLE).is_err();
+                tracing::debug!(%error, "fetch not answered");
+            }
+        });
+    }
+}
+
+async fn answer(
+    send: &mut quinn::SendStream,
+    receive: quinn::RecvStream,
+    store: &Store,
+) -> Result<(), Error> {
+    let Message::Fetch(fetch) = control::Reader::new(receive).next().await? else {
+        return Err(Error::Protocol("no fetch on a stream for fetches"));
+    };
+    let code = match find(store, &fetch).await {
+        Ok(group) => return write(send, &group).await,
+        Err(FetchError::NotFound(_)) => FETCH_NOT_FOUND,
+        Err(FetchError::Unreachable(_)) => FETCH_UNREACHABLE,
+    };
+    let _ended_by_the_child = send.reset(code).is_err();
+    Ok(())
+}
+
+async fn find(store: &Store, fetch: &Fetch) -> Result<Arc<Group>, FetchError> {
+    let broadcast = store
+        .room(fetch.room.as_str())
+        .filter(|broadcast| broadcast.info().epoch == fetch.epoch)
+        .ok_or(FetchError::NotFound(fetch.group))?;
+    store.fetch(&broadcast, &fetch.track, fetch.group).await
+}
+
+async fn write(send: &mut quinn::SendStream, group: &Group) -> Result<(), Error> {
+    let _fresh_streams_are_open = send.set_priority(priority::FETCH).is_err();
+    let header = Header {
+        subscription: 0,
+        first_frame: 0,
+        head: (*group.head).clone(),
+    };
+    let mut encoder = Encoder::new(group.head.dts);
+    let mut chunks: Vec<Bytes> = Vec::with_capacity(1 + 2 * group.frames.len());
+    chunks.push(header.encode());
+    let now_us = clock::unix_us();
+    for frame in &group.frames {
+        chunks.push(encoder.frame(frame, now_us));
+        if !frame.payload.is_empty() {
+            chunks.push(frame.payload.clone());
+        }
+    }
+    send.write_all_chunks(&mut chunks).await?;
+    let _ended_by_the_child = send.finish().is_err();
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! The relay against itself, over real QUIC on loopback.
+
+mod flow;
+mod peers;

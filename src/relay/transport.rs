@@ -1,0 +1,161 @@
+//! QUIC as the backbone wants it. The figures were measured; docs/RELAY.md has them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
+use rustls::RootCertStore;
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
+
+use crate::net::{socket, tls};
+use crate::relay::wire::ALPN;
+use crate::relay::{Config, Congestion, Error, Local};
+
+/// Fetches that a child may have under way, and its control stream.
+pub(super) const REQUESTS_MAX: u32 = 64;
+
+/// Socket buffers: a burst of a 60 s window at 10 Gbit/s line rate for some 5 ms.
+const SOCKET_BYTES: usize = 8 << 20;
+
+/// What may be in flight to a node: 0.5 s at 1 Gbit/s.
+const RECEIVE_WINDOW_BYTES: u32 = 64 << 20;
+
+/// What may be in flight on one stream: two of the largest frames.
+const STREAM_WINDOW_BYTES: u32 = 16 << 20;
+
+/// What a parent keeps for one child until it is acknowledged: 130 ms at 1 Gbit/s. Slow children
+/// cost this much memory at most.
+const SEND_WINDOW_BYTES: u64 = 16 << 20;
+
+/// 32 packets at once on a fresh link: a key frame of a usual stream.
+const INITIAL_WINDOW_BYTES: u64 = 32 * 1452;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+const IDLE_MS: u32 = 10_000;
+
+/// Datagrams are not used yet; a peer that sends them fills no more than this.
+const DATAGRAM_BYTES: usize = 64 << 10;
+
+/// An acknowledgement for every tenth packet, or after [`MAX_ACK_DELAY`]: frames come in bursts.
+const ACK_THRESHOLD: u32 = 10;
+const MAX_ACK_DELAY: Duration = Duration::from_millis(10);
+
+pub(super) fn server_config(config: &Config, local: &Local) -> Result<quinn::ServerConfig, Error> {
+    let roots = Arc::new(roots(local)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, tls::provider())
+        .build()
+        .map_err(unusable)?;
+    let identity = local.identity.clone();
+    let mut tls = rustls::ServerConfig::builder_with_provider(tls::provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(unusable)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain, identity.key)
+        .map_err(unusable)?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicServerConfig::try_from(tls).map_err(unusable)?;
+    let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let mut transport = transport(config);
+    transport
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_bidi_streams(VarInt::from_u32(REQUESTS_MAX + 1));
+    server.transport_config(Arc::new(transport));
+    Ok(server)
+}
+
+pub(super) fn client_config(config: &Config, local: &Local) -> Result<quinn::ClientConfig, Error> {
+    let identity = local.identity.clone();
+    let mut tls = rustls::ClientConfig::builder_with_provider(tls::provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(unusable)?
+        .with_root_certificates(roots(local)?)
+        .with_client_auth_cert(identity.chain, identity.key)
+        .map_err(unusable)?;
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let crypto = QuicClientConfig::try_from(tls).map_err(unusable)?;
+    let mut client = quinn::ClientConfig::new(Arc::new(crypto));
+    let mut transport = transport(config);
+    transport
+        .max_concurrent_uni_streams(VarInt::from_u32(config.streams_max))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0));
+    client.transport_config(Arc::new(transport));
+    Ok(client)
+}
+
+/// An endpoint of its own socket. Needs the runtime that will drive it.
+pub(super) fn endpoint(
+    address: SocketAddr,
+    server: Option<quinn::ServerConfig>,
+) -> Result<quinn::Endpoint, Error> {
+    let bind = |source| Error::Bind { address, source };
+    let socket = socket::udp(address, false, SOCKET_BYTES).map_err(bind)?;
+    warn_when_clamped(&socket);
+    let runtime = Arc::new(quinn::TokioRuntime);
+    quinn::Endpoint::new(EndpointConfig::default(), server, socket, runtime).map_err(bind)
+}
+
+fn transport(config: &Config) -> TransportConfig {
+    let controller: Arc<dyn ControllerFactory + Send + Sync> = match config.congestion {
+        Congestion::Bbr => {
+            let mut bbr = BbrConfig::default();
+            bbr.initial_window(INITIAL_WINDOW_BYTES);
+            Arc::new(bbr)
+        }
+        Congestion::Cubic => {
+            let mut cubic = CubicConfig::default();
+            cubic.initial_window(INITIAL_WINDOW_BYTES);
+            Arc::new(cubic)
+        }
+    };
+    let mut acknowledgements = AckFrequencyConfig::default();
+    acknowledgements
+        .ack_eliciting_threshold(VarInt::from_u32(ACK_THRESHOLD))
+        .max_ack_delay(Some(MAX_ACK_DELAY));
+    let mut transport = TransportConfig::default();
+    transport
+        .congestion_controller_factory(controller)
+        .ack_frequency_config(Some(acknowledgements))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .send_window(SEND_WINDOW_BYTES)
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
+        .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
+        .datagram_send_buffer_size(DATAGRAM_BYTES);
+    transport
+}
+
+fn roots(local: &Local) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in &local.authorities {
+        roots.add(authority.clone()).map_err(unusable)?;
+    }
+    Ok(roots)
+}
+
+fn unusable(error: impl std::fmt::Display) -> Error {
+    Error::Tls(error.to_string())
+}
+
+/// The kernel grants less than asked for when its limits are low; once is enough to say so.
+fn warn_when_clamped(socket: &std::net::UdpSocket) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    let socket = socket2::SockRef::from(socket);
+    let granted = socket
+        .recv_buffer_size()
+        .unwrap_or(usize::MAX)
+        .min(socket.send_buffer_size().unwrap_or(usize::MAX));
+    if granted < SOCKET_BYTES {
+        ONCE.call_once(|| {
+            tracing::warn!(
+                granted,
+                wanted = SOCKET_BYTES,
+                "small UDP buffers: raise net.core.rmem_max and net.core.wmem_max"
+            );
+        });
+    }
+}
