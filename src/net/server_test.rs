@@ -32,6 +32,7 @@ fn config() -> Config {
 struct Running {
     addresses: LocalAddresses,
     authority: tls::Authority,
+    certificates: Arc<ServerCertificates>,
     telemetry: telemetry::Metrics,
     shutdown: Shutdown,
     task: JoinHandle<()>,
@@ -47,7 +48,8 @@ impl Running {
         let telemetry = telemetry::Metrics::default();
         let make_service = |_| -> Rc<dyn Service> { Rc::new(Fake::default()) };
         let metrics = Metrics::register(&telemetry);
-        let server = Server::bind(config, Some(certificates), make_service, metrics).unwrap();
+        let server =
+            Server::bind(config, Some(certificates.clone()), make_service, metrics).unwrap();
         let addresses = server.local_addresses();
         let scope = TaskScope::under(&Shutdown::new());
         let shutdown = Shutdown::new();
@@ -60,6 +62,7 @@ impl Running {
         Self {
             addresses,
             authority,
+            certificates,
             telemetry,
             shutdown,
             task,
@@ -154,6 +157,28 @@ async fn tls_of_both_versions_is_served() {
             "{all}"
         );
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn next_handshake_sees_a_replaced_certificate() {
+    let server = Running::start(config());
+    let connector = TlsConnector::from(Arc::new(server.client(&[&rustls::version::TLS13])));
+    let connect = async || {
+        let tcp = TcpStream::connect(server.addresses.tls.unwrap())
+            .await
+            .unwrap();
+        connector.connect("renewed".try_into().unwrap(), tcp).await
+    };
+    assert!(
+        connect().await.is_err(),
+        "the certificate is for another name"
+    );
+    server
+        .certificates
+        .replace(&server.authority.issue(&["renewed"]).unwrap())
+        .unwrap();
+    assert!(get(&mut connect().await.unwrap()).await.ends_with("hello"));
     server.stop().await;
 }
 

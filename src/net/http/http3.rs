@@ -134,8 +134,7 @@ impl Handshakes {
     ) -> Option<(quinn::Incoming, Handshake)> {
         let open = self.0.get();
         if open >= HANDSHAKES_BEFORE_RETRY && incoming.may_retry() {
-            // Refused only for addresses that are shown to be the peer's own.
-            incoming.retry().ok();
+            incoming.retry().expect("it may retry, as was just asked");
             return None;
         }
         if open >= HANDSHAKES_MAX {

@@ -73,7 +73,7 @@ impl Metrics {
         registry.register(room, "connections", help, connections);
         let help = "HTTP replies by status class";
         registry.register(room, "requests", help, requests);
-        let help = "Bytes of HTTP heads and bodies handed to connections";
+        let help = "Bytes of HTTP replies handed to connections";
         registry.register(room, "sent_bytes", help, sent_bytes);
         let help = "Requests that wait for something to happen";
         registry.register(room, "parked_requests", help, metrics.parked.clone());

@@ -322,6 +322,24 @@ async fn refusals_close_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_peer_sends_cannot_add_fields_to_a_reply() {
+    local(async {
+        let mut client = Client::connect(Fake::default());
+        client.get("/a%0d%0ax-injected:%20b%22%7d").await;
+        let (head, body) = client.receive().await;
+        assert_eq!(field(&head, "x-injected"), None);
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["status"], 404);
+
+        client
+            .send("GET /a\rx-injected: b HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await;
+        assert_eq!(status(&client.receive().await.0), 400);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn body_of_a_get_is_dropped() {
     local(async {
         let mut client = Client::connect(Fake::default());
