@@ -5,6 +5,10 @@ use std::io;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+/// rustls warns of each oddity in a stranger's handshake, which would let strangers fill the log. A
+/// filter that names it overrules this.
+const QUIET: &str = "rustls=error";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
@@ -18,7 +22,8 @@ pub enum LogFormat {
 /// Starts logging to stderr; `filter` is in the grammar of `RUST_LOG` (a fault in it falls back to
 /// `info`). A full disk or a closed pipe behind stderr loses lines and nothing else.
 pub fn init_logs(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);
