@@ -16,6 +16,9 @@ package_of() {
     chromium) [[ -n ${RUSHLANE_CHROMIUM:-} ]] || has chromium || echo chromium ;;
     dejavu) [[ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf ]] || echo fonts-dejavu-core ;;
     curl | openssl) has "$1" || echo "$1" ;;
+    taskset) has taskset || echo util-linux ;;
+    nginx) [[ -x /usr/sbin/nginx ]] || echo nginx-light ;;
+    nginx-rtmp) [[ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ]] || echo libnginx-mod-rtmp ;;
     cc) has cc || echo build-essential ;;
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv ;;
     cargo) has cargo || fail "cargo is missing: install Rust 1.95 or newer (https://rustup.rs)" ;;

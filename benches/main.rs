@@ -1,0 +1,94 @@
+//! `make bench`: measures Rushlane against its goals, with the rivals and the physical limit in the
+//! same run (docs/PERFORMANCE.md).
+//!
+//! Servers run on core 0, everything that loads them on core 1. Absolute figures drift between
+//! machines and runs: the goals are ratios wherever a rival exists.
+
+mod bare;
+mod clip;
+mod fanout;
+mod host;
+mod latency;
+mod objects;
+mod outcome;
+mod parked;
+mod process;
+mod rtmp;
+mod servers;
+mod stamp;
+mod viewers;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clip::Clip;
+use tokio::task::LocalSet;
+
+/// What every bench needs.
+struct Bench {
+    /// Where logs, configurations and results go.
+    folder: PathBuf,
+    /// The clip's file.
+    clip_file: PathBuf,
+    /// The clip.
+    clip: Clip,
+}
+
+fn main() -> ExitCode {
+    match benches() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            writeln!(std::io::stderr(), "{error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the benches that the command line names; true when every goal holds.
+fn benches() -> anyhow::Result<bool> {
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    if let [mode, port, clip] = words.as_slice()
+        && mode == "bare"
+    {
+        bare::serve(port.parse()?, Path::new(clip))?;
+        return Ok(true);
+    }
+    process::pin_client()?;
+    let folder = PathBuf::from("target/bench");
+    std::fs::create_dir_all(&folder)?;
+    let clip_file = folder.join("clip.flv");
+    let bench = Bench {
+        clip: Clip::open(&clip_file)?,
+        clip_file,
+        folder,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let all = ["latency", "fanout", "objects", "parked"].map(str::to_owned);
+    let chosen = if words.is_empty() { &all[..] } else { &words };
+    let mut passed = true;
+    for name in chosen {
+        passed &= LocalSet::new()
+            .block_on(&runtime, run(name, &bench))
+            .with_context(|| format!("bench {name}"))?;
+    }
+    Ok(passed)
+}
+
+async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
+    let outcome = match name {
+        "fanout" => fanout::run(bench).await?,
+        "latency" => latency::run(bench).await?,
+        "objects" => objects::run(bench).await?,
+        "parked" => parked::run(bench).await?,
+        other => bail!("no bench {other}: there are latency, fanout, objects and parked"),
+    };
+    outcome.finish(&bench.folder)
+}

@@ -1,0 +1,161 @@
+//! Child processes: pinned to a core, watched through /proc, ended when dropped.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rushlane::runtime::clock::{self, Instant};
+
+/// The core of everything that serves.
+pub const SERVER_CORE: u32 = 0;
+
+/// The core of everything that loads.
+pub const CLIENT_CORE: u32 = 1;
+
+/// Kernel ticks per second in /proc/PID/stat; USER_HZ is 100 on every Linux that Rust runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A running server.
+pub struct Process {
+    child: Child,
+    name: &'static str,
+}
+
+impl Process {
+    /// Starts `program` on [`SERVER_CORE`] with room for 20,000 sockets; output goes to `log`.
+    pub fn start(
+        name: &'static str,
+        program: &Path,
+        arguments: &[&str],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let log = fs::File::create(log)?;
+        let script = format!("ulimit -n 20000; exec taskset -c {SERVER_CORE} \"$0\" \"$@\"");
+        let child = Command::new("sh")
+            .args(["-c", &script])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{name} cannot be started"))?;
+        Ok(Self { child, name })
+    }
+
+    /// Waits until the server accepts connections on `port`.
+    pub async fn wait_for_port(&mut self, port: u16) -> anyhow::Result<()> {
+        let started = clock::now();
+        while started.elapsed() < Duration::from_secs(15) {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended at once: {status}", self.name);
+            }
+            if tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("{} does not listen on port {port}", self.name)
+    }
+
+    /// CPU seconds used so far, by the process and by children like nginx's workers.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        self.sum(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // Fields after the name, which may hold spaces: utime and stime are the 12th and 13th.
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+            let user: f64 = fields.next()?.parse().ok()?;
+            let system: f64 = fields.next()?.parse().ok()?;
+            Some((user + system) / TICKS_PER_SECOND)
+        })
+    }
+
+    /// Resident memory in bytes, of the process and its children.
+    pub fn resident_bytes(&self) -> anyhow::Result<f64> {
+        self.sum(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+            let kilobytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+            Some(kilobytes * 1024.0)
+        })
+    }
+
+    fn sum(&self, of: impl Fn(u32) -> Option<f64>) -> anyhow::Result<f64> {
+        let pid = self.child.id();
+        let own = of(pid).with_context(|| format!("{} is gone", self.name))?;
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        let pids = children.split_whitespace().flat_map(str::parse);
+        Ok(own + pids.filter_map(of).sum::<f64>())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A polite end, so that nginx ends its workers; then a certain one.
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().ok();
+        for _ in 0..40 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            wait_ms("50");
+        }
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Blocks for some milliseconds, outside any runtime's worker.
+fn wait_ms(milliseconds: &str) {
+    let seconds = format!("0.{milliseconds:0>3}");
+    Command::new("sleep").arg(seconds).status().ok();
+}
+
+/// CPU share over a while: 1.0 is a whole core.
+pub struct CpuMeter {
+    started: Instant,
+    before: f64,
+}
+
+impl CpuMeter {
+    /// Starts to count.
+    pub fn start(process: &Process) -> anyhow::Result<Self> {
+        Ok(Self {
+            before: process.cpu_seconds()?,
+            started: clock::now(),
+        })
+    }
+
+    /// The share since the start.
+    pub fn share(&self, process: &Process) -> anyhow::Result<f64> {
+        let used = process.cpu_seconds()? - self.before;
+        Ok(used / self.started.elapsed().as_secs_f64())
+    }
+}
+
+/// Pins this process, and every thread it will start, to [`CLIENT_CORE`].
+pub fn pin_client() -> anyhow::Result<()> {
+    let pid = std::process::id().to_string();
+    let core = CLIENT_CORE.to_string();
+    let pinned = Command::new("taskset")
+        .args(["-cp", &core, &pid])
+        .stdout(Stdio::null())
+        .status()?;
+    if pinned.success() {
+        Ok(())
+    } else {
+        bail!("taskset failed: the bench needs two cores")
+    }
+}
+
+/// A TCP and UDP port that is free now.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,233 @@
+//! The servers under test: an origin with one edge, and the rivals.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rushlane::runtime::clock;
+
+use crate::process::{Process, free_port};
+
+/// The room, and nginx-rtmp's stream.
+pub const ROOM: &str = "bench";
+
+/// Certificates of one authority: ECDSA P-256, the same for us and for the rivals.
+pub struct Certificates {
+    /// The authority.
+    pub authority: PathBuf,
+    /// What every server shows.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Certificates {
+    /// Makes an authority and a certificate for this machine.
+    pub fn make(folder: &Path) -> anyhow::Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let key = KeyPair::generate()?;
+        let leaf = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+        let this = Self {
+            authority: folder.join("authority.pem"),
+            certificate: folder.join("server.pem"),
+            key: folder.join("server.key"),
+        };
+        fs::write(&this.authority, issuer.pem())?;
+        fs::write(&this.certificate, leaf.pem())?;
+        fs::write(&this.key, key.serialize_pem())?;
+        Ok(this)
+    }
+}
+
+/// An origin and one edge, each a process, both on the server core.
+pub struct Network {
+    /// The edge: what is measured.
+    pub edge: Process,
+    _origin: Process,
+    /// RTMP of the origin.
+    pub rtmp: String,
+    /// Plain HTTP of the edge.
+    pub http: String,
+    /// HTTPS of the edge.
+    pub https: String,
+    /// What the edge shows to viewers.
+    pub certificates: Certificates,
+    admin: String,
+}
+
+impl Network {
+    /// Starts both and waits until they listen.
+    pub async fn start(folder: &Path) -> anyhow::Result<Self> {
+        let binary = Path::new("target/release/rushlane");
+        if !binary.exists() {
+            bail!("target/release/rushlane is missing: make build");
+        }
+        let certificates = Certificates::make(folder)?;
+        let [rtmp, relay, http, https] = [free_port()?, free_port()?, free_port()?, free_port()?];
+        let [origin_admin, edge_admin] = [free_port()?, free_port()?];
+        let relay_tls = format!(
+            "ca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            certificates.authority, certificates.certificate, certificates.key
+        );
+        let origin_file = folder.join("origin.toml");
+        fs::write(
+            &origin_file,
+            format!(
+                "[node]\nname = \"bench-origin\"\nmedia_threads = 1\n\
+                 [rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n\
+                 [relay]\nlisten = \"127.0.0.1:{relay}\"\n{relay_tls}\
+                 [http]\nlisten = \"off\"\n\
+                 [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n"
+            ),
+        )?;
+        let edge_file = folder.join("edge.toml");
+        fs::write(
+            &edge_file,
+            format!(
+                "[node]\nname = \"bench-edge\"\nmedia_threads = 1\n\
+                 [relay]\nlisten = \"off\"\nparents = [\"127.0.0.1:{relay}\"]\n{relay_tls}\
+                 [http]\nlisten = \"127.0.0.1:{http}\"\ntls_listen = \"127.0.0.1:{https}\"\n\
+                 certificate = {:?}\nkey = {:?}\nworkers = 1\n\
+                 [admin]\nlisten = \"127.0.0.1:{edge_admin}\"\n",
+                certificates.certificate, certificates.key
+            ),
+        )?;
+        let start = |name, role, file: &Path| {
+            let log = folder.join(format!("{role}.log"));
+            let file = file.to_string_lossy();
+            Process::start(name, binary, &[role, "-c", &*file], &log)
+        };
+        let mut origin = start("the origin", "origin", &origin_file)?;
+        origin.wait_for_port(rtmp).await?;
+        let mut edge = start("the edge", "edge", &edge_file)?;
+        edge.wait_for_port(http).await?;
+        Ok(Self {
+            edge,
+            _origin: origin,
+            rtmp: format!("127.0.0.1:{rtmp}"),
+            http: format!("127.0.0.1:{http}"),
+            https: format!("127.0.0.1:{https}"),
+            certificates,
+            admin: format!("127.0.0.1:{edge_admin}"),
+        })
+    }
+
+    /// Video frames that the edge has received from the origin.
+    pub async fn frames_pulled(&self) -> anyhow::Result<f64> {
+        let text = reqwest::get(format!("http://{}/metrics", self.admin))
+            .await?
+            .text()
+            .await?;
+        let is_video = |line: &&str| {
+            line.starts_with("rushlane_relay_frames_received_total")
+                && line.contains(&format!("room=\"{ROOM}\""))
+                && line.contains("track=\"video\"")
+        };
+        let line = text
+            .lines()
+            .find(is_video)
+            .context("the relay counts no frames")?;
+        let value = line.rsplit(' ').next().unwrap_or_default();
+        Ok(value.parse()?)
+    }
+
+    /// Waits until the room plays on the edge.
+    pub async fn wait_for_room(&self) -> anyhow::Result<()> {
+        let url = format!("http://{}/live/{ROOM}/index.m3u8", self.http);
+        let started = clock::now();
+        loop {
+            let response = reqwest::get(&url).await?;
+            if response.status().is_success() {
+                return Ok(());
+            }
+            if started.elapsed() > Duration::from_secs(20) {
+                bail!("the room does not play on the edge: {}", response.status());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// nginx-rtmp with Debian's defaults: one process, chunks of 4,096 bytes.
+pub async fn nginx_rtmp(folder: &Path) -> anyhow::Result<(Process, String)> {
+    let port = free_port()?;
+    let blocks = format!(
+        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;\n\
+         events {{ worker_connections 15000; }}\n\
+         rtmp {{ access_log off; server {{ listen 127.0.0.1:{port}; chunk_size 4096;\n\
+         application live {{ live on; }} }} }}\n"
+    );
+    let process = nginx("nginx-rtmp", folder, port, &blocks).await?;
+    Ok((process, format!("127.0.0.1:{port}")))
+}
+
+/// nginx serving the files of `root`: addresses of plain HTTP and of HTTPS (TLS 1.3).
+pub async fn nginx_files(
+    folder: &Path,
+    root: &Path,
+    certificates: &Certificates,
+) -> anyhow::Result<(Process, String, String)> {
+    let (plain, secure) = (free_port()?, free_port()?);
+    let root = root.canonicalize()?;
+    let blocks = format!(
+        "events {{ worker_connections 15000; }}\n\
+         http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;\n\
+         keepalive_timeout 600; keepalive_requests 1000000000; open_file_cache max=100;\n\
+         types {{ application/vnd.apple.mpegurl m3u8; video/mp4 m4s; }}\n\
+         server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl;\n\
+         ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {}; root {}; }} }}\n",
+        certificates.certificate.canonicalize()?.display(),
+        certificates.key.canonicalize()?.display(),
+        root.display(),
+    );
+    let process = nginx("nginx", folder, plain, &blocks).await?;
+    let address = |port| format!("127.0.0.1:{port}");
+    Ok((process, address(plain), address(secure)))
+}
+
+async fn nginx(
+    name: &'static str,
+    folder: &Path,
+    port: u16,
+    blocks: &str,
+) -> anyhow::Result<Process> {
+    let folder = folder.canonicalize()?;
+    let file = folder.join(format!("{name}.conf"));
+    let log = folder.join(format!("{name}.log"));
+    let head = format!(
+        "daemon off; master_process off; worker_processes 1; worker_rlimit_nofile 20000;\n\
+         pid {}; error_log {} warn;\n",
+        folder.join(format!("{name}.pid")).display(),
+        log.display(),
+    );
+    // Modules are loaded before anything else is set.
+    let text = match blocks.split_once('\n') {
+        Some((module, rest)) if module.starts_with("load_module") => {
+            format!("{module}\n{head}{rest}")
+        }
+        _ => format!("{head}{blocks}"),
+    };
+    fs::write(&file, text)?;
+    let arguments = ["-c", &*file.to_string_lossy()];
+    let mut process = Process::start(name, Path::new("/usr/sbin/nginx"), &arguments, &log)
+        .context("apt-get install nginx-light libnginx-mod-rtmp")?;
+    process.wait_for_port(port).await?;
+    Ok(process)
+}
+
+/// The physical limit: this program in its `bare` mode (see `bare.rs`).
+pub async fn bare(folder: &Path, clip: &Path) -> anyhow::Result<(Process, String)> {
+    let port = free_port()?;
+    let program = std::env::current_exe()?;
+    let clip = clip.to_string_lossy();
+    let arguments = ["bare", &port.to_string(), &*clip];
+    let log = folder.join("bare.log");
+    let mut process = Process::start("bare writev", &program, &arguments, &log)?;
+    process.wait_for_port(port).await?;
+    Ok((process, format!("127.0.0.1:{port}")))
+}
