@@ -3,18 +3,22 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use crate::ingest::publisher::Config;
-use crate::ingest::publisher::show::Show;
+use crate::ingest::publisher::metrics::Instruments;
+use crate::ingest::publisher::room::{Place, Room};
+use crate::ingest::publisher::source::Unit;
+use crate::ingest::publisher::{Config, Now, RoomStatus};
 use crate::live;
 use crate::media::RoomName;
-use crate::media::codec::{
-    AudioCodec, AudioConfig, Config as CodecConfig, ParseError, VideoCodec, VideoConfig,
-};
+use crate::media::broadcast::{Info, epoch_at};
+use crate::media::codec::{AudioCodec, AudioConfig, ParseError, VideoCodec, VideoConfig};
+use crate::media::frame::FRAME_BYTES_MAX;
+use crate::media::track::TRACK_NAME_BYTES_MAX;
 use crate::runtime::{TaskScope, clock};
 use crate::telemetry::Metrics;
 
@@ -26,8 +30,17 @@ pub struct Desk(Arc<Shared>);
 struct Shared {
     store: live::Store,
     config: Config,
-    rooms: Mutex<HashMap<RoomName, ()>>,
-    _scope: TaskScope,
+    instruments: Instruments,
+    started: clock::Instant,
+    rooms: Mutex<HashMap<RoomName, Arc<Open>>>,
+    scope: TaskScope,
+}
+
+/// A room and the bell that wakes its task.
+#[derive(Debug)]
+struct Open {
+    room: Mutex<Room>,
+    changed: Notify,
 }
 
 /// Who wants to publish what.
@@ -80,6 +93,9 @@ pub enum Revoked {
     /// The broadcast was cut by an operator.
     #[error("the broadcast was cut by an operator")]
     Cut,
+    /// The broadcast is over.
+    #[error("the broadcast is over")]
+    Ended,
     /// It was silent for [`Config::end_after_silence_seconds`].
     #[error("the encoder was silent for too long")]
     Silent,
@@ -121,11 +137,8 @@ pub enum Error {
     /// The store refuses a track.
     #[error(transparent)]
     Live(#[from] live::Error),
-    /// Above [`crate::media::frame::FRAME_BYTES_MAX`].
-    #[error(
-        "a frame of {bytes} bytes is above the limit of {}",
-        crate::media::frame::FRAME_BYTES_MAX
-    )]
+    /// Above [`FRAME_BYTES_MAX`].
+    #[error("a frame of {bytes} bytes is above the limit of {FRAME_BYTES_MAX}")]
     FrameTooLarge {
         /// Its bytes.
         bytes: usize,
@@ -136,27 +149,149 @@ impl Desk {
     /// A desk that publishes into `store`; its tasks run in `scope`.
     #[must_use]
     pub fn new(store: live::Store, config: Config, metrics: &Metrics, scope: TaskScope) -> Self {
-        let _ = metrics;
         Self(Arc::new(Shared {
             store,
             config,
+            instruments: Instruments::register(metrics),
+            started: clock::now(),
             rooms: Mutex::default(),
-            _scope: scope,
+            scope,
         }))
     }
 
     /// Opens a room, continues it within the resume window, or joins it with a further rendition.
     pub async fn publish(&self, request: Request) -> Result<Publisher, Refusal> {
-        let show = Show::open(&self.0.store, &request.room, &self.0.config)?;
-        self.0.rooms.lock().insert(request.room.clone(), ());
+        if self.0.scope.shutdown().is_requested() {
+            return Err(Refusal::Stopping);
+        }
+        check_rendition(request.rendition.as_deref())?;
+        let now = self.now();
         let (revoke, revoked) = watch::channel(None);
+        let mut rooms = self.0.rooms.lock();
+        let open = rooms.get(&request.room).cloned();
+        let open = match open.filter(|open| open.room.lock().is_live()) {
+            Some(open) => open,
+            None => {
+                let before = rooms.remove(&request.room);
+                let open = self.open(&request, before, now)?;
+                rooms.insert(request.room.clone(), open.clone());
+                open
+            }
+        };
+        let place = open.room.lock().join(&request, revoke, now)?;
+        drop(rooms);
+        tracing::info!(
+            room = %request.room,
+            rendition = request.rendition.as_deref().unwrap_or(""),
+            peer = %request.peer,
+            "publishing",
+        );
         Ok(Publisher {
-            show,
-            revoked,
-            _revoke: revoke,
             desk: self.clone(),
-            room: request.room,
+            open,
+            place,
+            revoked,
+            clean: false,
         })
+    }
+
+    /// Ends a room's broadcast by an operator's wish. False when there is none.
+    pub fn cut(&self, room: &RoomName) -> bool {
+        let Some(open) = self.0.rooms.lock().get(room).cloned() else {
+            return false;
+        };
+        let mut state = open.room.lock();
+        let was_live = state.is_live();
+        state.end(Revoked::Cut, self.now());
+        open.changed.notify_one();
+        was_live
+    }
+
+    /// What the encoders of a room do; `None` when nothing is live there.
+    #[must_use]
+    pub fn status(&self, room: &RoomName) -> Option<RoomStatus> {
+        let open = self.0.rooms.lock().get(room).cloned()?;
+        open.room.lock().status(self.now())
+    }
+
+    /// Opens a new show, in place of one that is over.
+    fn open(
+        &self,
+        request: &Request,
+        before: Option<Arc<Open>>,
+        now: Now,
+    ) -> Result<Arc<Open>, Refusal> {
+        let mut started_us = now.unix_us;
+        if let Some(before) = before {
+            let mut before_room = before.room.lock();
+            // Another show has another epoch, even when the clock is set back (D8).
+            let ended_us = before_room.started_us().unwrap_or(0);
+            started_us = started_us.max(ended_us + 1000);
+            before_room.dispose(now);
+            before.changed.notify_one();
+        }
+        let broadcast = self.0.store.publish(Info {
+            room: request.room.clone(),
+            epoch: epoch_at(started_us),
+            started_us,
+            timing: self.0.config.profile.timing(),
+        })?;
+        let (config, instruments) = (self.0.config.clone(), self.0.instruments.clone());
+        let open = Arc::new(Open {
+            room: Mutex::new(Room::new(broadcast, config, instruments, now)),
+            changed: Notify::new(),
+        });
+        let task = self.clone().watch(request.room.clone(), open.clone());
+        self.0.scope.spawn("ingest.room", task);
+        Ok(open)
+    }
+
+    /// Does what time asks of a room until it is gone.
+    async fn watch(self, name: RoomName, open: Arc<Open>) {
+        let shutdown = self.0.scope.shutdown().clone();
+        loop {
+            let look_us = open.room.lock().poll(self.now());
+            let Some(look_us) = look_us else { break };
+            let wait = Duration::from_micros(look_us.unsigned_abs());
+            tokio::select! {
+                () = tokio::time::sleep_until(self.0.started + wait) => {}
+                () = open.changed.notified() => {}
+                () = shutdown.requested() => {
+                    open.room.lock().dispose(self.now());
+                }
+            }
+        }
+        let mut rooms = self.0.rooms.lock();
+        if rooms
+            .get(&name)
+            .is_some_and(|found| Arc::ptr_eq(found, &open))
+        {
+            rooms.remove(&name);
+        }
+    }
+
+    fn now(&self) -> Now {
+        let elapsed = clock::now().saturating_duration_since(self.0.started);
+        Now {
+            us: i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX),
+            unix_us: clock::unix_us(),
+        }
+    }
+}
+
+fn check_rendition(name: Option<&str>) -> Result<(), Refusal> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match name {
+        // The plain push's own tracks have these names.
+        Some(name @ ("video" | "audio")) => Err(Refusal::BadRendition(name.to_owned())),
+        Some(name)
+            if name.is_empty()
+                || name.len() > TRACK_NAME_BYTES_MAX
+                || !name.chars().all(allowed) =>
+        {
+            Err(Refusal::BadRendition(name.to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -166,30 +301,32 @@ impl Desk {
 /// the broadcast waits [`Config::resume_seconds`] for another.
 #[derive(Debug)]
 pub struct Publisher {
-    show: Show,
-    revoked: watch::Receiver<Option<Revoked>>,
-    _revoke: watch::Sender<Option<Revoked>>,
     desk: Desk,
-    room: RoomName,
+    open: Arc<Open>,
+    place: Place,
+    revoked: watch::Receiver<Option<Revoked>>,
+    /// The encoder has said goodbye.
+    clean: bool,
 }
 
 impl Publisher {
     /// What the encoder says about itself. May come before, between or after configurations.
     pub fn metadata(&mut self, metadata: Metadata) {
-        self.show.metadata(metadata);
+        // A publisher that has to go hears of it with its next access unit.
+        let _gone = self.room().metadata(self.place, metadata).is_err();
     }
 
     /// The video configuration (sequence header). Repeating the same one changes nothing; another
     /// one opens a new initialization at the next key frame.
     pub fn video_config(&mut self, codec: VideoCodec, record: Bytes) -> Result<(), Error> {
         let config = VideoConfig::parse(codec, record)?;
-        self.show.configure(CodecConfig::Video(config))
+        self.room().video_config(self.place, config)
     }
 
     /// The audio configuration, likewise.
     pub fn audio_config(&mut self, codec: AudioCodec, record: Bytes) -> Result<(), Error> {
         let config = AudioConfig::parse(codec, record)?;
-        self.show.configure(CodecConfig::Audio(config))
+        self.room().audio_config(self.place, config)
     }
 
     /// One access unit of video. `timestamp_ms` is its decode time on the encoder's 32-bit clock,
@@ -201,15 +338,26 @@ impl Publisher {
         key: bool,
         payload: Bytes,
     ) -> Result<(), Error> {
-        self.show
-            .video(timestamp_ms, composition_ms, key, payload, clock::unix_us());
-        Ok(())
+        let unit = Unit {
+            stamp: timestamp_ms,
+            composition_ms,
+            key,
+            payload,
+        };
+        let now = self.desk.now();
+        self.room().video(self.place, unit, now)
     }
 
     /// One access unit of audio, likewise.
     pub fn audio(&mut self, timestamp_ms: u32, payload: Bytes) -> Result<(), Error> {
-        self.show.audio(timestamp_ms, payload, clock::unix_us());
-        Ok(())
+        let unit = Unit {
+            stamp: timestamp_ms,
+            composition_ms: 0,
+            key: true,
+            payload,
+        };
+        let now = self.desk.now();
+        self.room().audio(self.place, unit, now)
     }
 
     /// Waits until this publisher has to go. Cancel-safe.
@@ -217,12 +365,27 @@ impl Publisher {
         let mut revoked = self.revoked.clone();
         match revoked.wait_for(Option::is_some).await {
             Ok(reason) => reason.expect("waited for a reason"),
-            Err(_) => Revoked::Stopping,
+            Err(_) => Revoked::Ended,
         }
     }
 
-    /// The encoder has said that it stops: the broadcast ends.
-    pub fn close(self) {
-        self.desk.0.rooms.lock().remove(&self.room);
+    /// The encoder has said that it stops: when it was the last one, the broadcast ends.
+    pub fn close(mut self) {
+        self.clean = true;
+    }
+
+    fn room(&self) -> parking_lot::MutexGuard<'_, Room> {
+        self.open.room.lock()
     }
 }
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.room().leave(self.place, self.clean, self.desk.now());
+        self.open.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+#[path = "desk_test.rs"]
+mod tests;

@@ -11,14 +11,26 @@
 //! - Group numbers are the same in all tracks and never go back while the broadcast lives, over
 //!   reconnects and take-overs too (D8, R1.1).
 
+mod cutter;
 mod desk;
+mod meter;
+mod metrics;
+mod pace;
+mod rate;
+mod room;
 mod show;
+mod source;
+mod status;
+mod timeline;
+mod track;
 
 use serde::{Deserialize, Serialize};
 
 use crate::media::broadcast::Profile;
 
 pub use desk::{Desk, Error, Metadata, Publisher, Refusal, Request, Revoked};
+pub use status::{PublisherStatus, RoomStatus};
+pub use timeline::Repairs;
 
 /// How broadcasts are cut, and how long they outlive their encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,4 +74,13 @@ pub enum OnBusy {
     /// It continues the broadcast and the first one is closed: a host whose old connection hangs
     /// gets back in at once.
     Takeover,
+}
+
+/// One reading of both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    /// Monotonic, in microseconds since the desk was opened.
+    us: i64,
+    /// Wall clock, in microseconds since 1970.
+    unix_us: i64,
 }

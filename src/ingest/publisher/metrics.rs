@@ -1,0 +1,106 @@
+//! The publisher's metrics.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::ingest::publisher::show::Loss;
+use crate::ingest::publisher::timeline::{Medium, Repair};
+use crate::telemetry::Metrics;
+
+/// A label set of one closed name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+type Counters = Family<Kind, Counter>;
+
+/// Counts what all publishers of the node do.
+#[derive(Debug, Clone)]
+pub(super) struct Instruments(Arc<Registered>);
+
+#[derive(Debug, Default)]
+struct Registered {
+    frames: Counters,
+    bytes: Counters,
+    dropped: Counters,
+    repairs: Counters,
+    rooms: Gauge,
+    publishers: Gauge,
+}
+
+impl Instruments {
+    pub(super) fn register(metrics: &Metrics) -> Self {
+        let own = Registered::default();
+        let counters = [
+            ("frames", "Frames put into live, by medium", &own.frames),
+            (
+                "received_bytes",
+                "Payload bytes put into live, by medium",
+                &own.bytes,
+            ),
+            ("dropped_frames", "Frames left out, by reason", &own.dropped),
+            (
+                "timestamp_repairs",
+                "Repaired timestamps, by kind",
+                &own.repairs,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            metrics.register("ingest", name, help, counter.clone());
+        }
+        let gauges = [
+            ("rooms", "Rooms that are live", &own.rooms),
+            ("publishers", "Encoders that are connected", &own.publishers),
+        ];
+        for (name, help, gauge) in gauges {
+            metrics.register("ingest", name, help, gauge.clone());
+        }
+        Self(Arc::new(own))
+    }
+
+    pub(super) fn frame(&self, medium: Medium, bytes: usize) {
+        let kind = match medium {
+            Medium::Video => "video",
+            Medium::Audio => "audio",
+        };
+        let label = Kind { kind };
+        self.0.frames.get_or_create(&label).inc();
+        self.0.bytes.get_or_create(&label).inc_by(bytes as u64);
+    }
+
+    pub(super) fn dropped(&self, reason: Loss) {
+        let kind = match reason {
+            Loss::Waiting => "waiting_for_key",
+            Loss::Late => "late",
+            Loss::Unconfigured => "no_configuration",
+            Loss::OtherAudio => "other_audio",
+        };
+        self.0.dropped.get_or_create(&Kind { kind }).inc();
+    }
+
+    pub(super) fn repaired(&self, repair: Repair) {
+        let kind = repair.name();
+        self.0.repairs.get_or_create(&Kind { kind }).inc();
+    }
+
+    pub(super) fn room_opened(&self) {
+        self.0.rooms.inc();
+    }
+
+    pub(super) fn room_ended(&self) {
+        self.0.rooms.dec();
+    }
+
+    pub(super) fn publisher_came(&self) {
+        self.0.publishers.inc();
+    }
+
+    pub(super) fn publisher_left(&self) {
+        self.0.publishers.dec();
+    }
+}
