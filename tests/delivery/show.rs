@@ -159,15 +159,23 @@ impl Show {
         let frame = frame(dts, PICTURE as u32, flags, payload(self.number, bytes));
         self.number += 1;
         let end_ms = self.number as i64 * PICTURE / 90;
-        let (video, audio) = self.open.as_ref().expect("a group is open");
+        let (video, _) = self.open.as_ref().expect("a group is open");
         video.append(frame);
         while (self.sound + 1) * 1024 * 1000 / 48_000 <= end_ms {
+            self.sounds(1);
+        }
+    }
+
+    /// Feeds `count` frames of sound.
+    pub fn sounds(&mut self, count: u64) {
+        let (_, audio) = self.open.as_ref().expect("a group is open");
+        for _ in 0..count {
             let flags = match (self.sound + 1) % 15 {
                 0 => Flags::KEY.with(Flags::PART_END),
                 _ => Flags::KEY,
             };
             let bytes = payload(self.sound as u64, 100);
-            audio.append(self::frame(self.sound * 1024, 1024, flags, bytes));
+            audio.append(frame(self.sound * 1024, 1024, flags, bytes));
             self.sound += 1;
         }
     }

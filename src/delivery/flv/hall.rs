@@ -138,7 +138,8 @@ impl Rows {
         let bytes_max = self.house.backlog_bytes_max;
         let figures = self.house.figures.clone();
         self.pass(|viewer, cx| {
-            if viewer.is_outside() && !batch.entry {
+            // Nobody enters before it has taken what was half written when it was skipped.
+            if viewer.is_outside() && (!batch.entry || viewer.is_blocked()) {
                 return viewer.drain(cx, now);
             }
             if !viewer.follow(configs) {
