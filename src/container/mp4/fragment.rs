@@ -114,7 +114,7 @@ impl Fragment<'_> {
         out.put_u32(TFHD_FLAGS);
         out.put_u32(TRACK_ID);
         out.put_u32(first.map_or(0, |sample| sample.duration));
-        out.put_u32(first.map_or(FLAGS_KEY, |sample| sample_flags(sample)));
+        out.put_u32(first.map_or(FLAGS_KEY, sample_flags));
     }
 
     fn put_trun(&self, out: &mut BytesMut, columns: &Columns, data_offset: usize) {
@@ -201,3 +201,7 @@ fn put_box(out: &mut BytesMut, bytes: usize, kind: &[u8; 4]) {
 fn bytes_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a fragment is below 4 GiB")
 }
+
+#[cfg(test)]
+#[path = "fragment_test.rs"]
+mod tests;

@@ -237,3 +237,7 @@ fn opus_box(record: &[u8]) -> Result<Dops, mp4_atom::Error> {
 fn pixels(size: u32) -> u16 {
     u16::try_from(size).unwrap_or(u16::MAX)
 }
+
+#[cfg(test)]
+#[path = "init_test.rs"]
+mod tests;

@@ -12,6 +12,10 @@
 mod directives;
 mod lifetime;
 mod multivariant;
+mod playlist;
+#[cfg(test)]
+mod reading;
+mod request;
 mod terms;
 mod text;
 mod timeline;
@@ -19,5 +23,7 @@ mod timeline;
 pub use directives::{Directives, Malformed, Skip};
 pub use lifetime::{Answer, Lifetime};
 pub use multivariant::{Bandwidth, Rendition, multivariant};
+pub use playlist::Report;
+pub use request::{Availability, Decision, Refusal};
 pub use terms::Terms;
-pub use timeline::{Availability, Decision, Position, Refusal, Report, Timeline};
+pub use timeline::{Position, Timeline};

@@ -8,18 +8,15 @@ use bytes::Bytes;
 use crate::container::mp4;
 use crate::media::codec::Config;
 use crate::media::group::{Head, Id};
-use crate::media::track::{Info, Kind};
+use crate::media::track::Info;
 use crate::media::{Frame, rescale};
 use crate::packaging::Error;
 use crate::packaging::cmaf::{Part, Segment, Segmenter};
-use crate::packaging::hls::terms::put_line;
 use crate::packaging::hls::text::{Scale, Text};
-use crate::packaging::hls::{Bandwidth, Directives, Skip, Terms};
+use crate::packaging::hls::{Bandwidth, Terms};
 
 /// The most segments a timeline keeps, whatever their length.
 const SEGMENTS_MAX: usize = 1024;
-/// Parts are listed up to this far from the end, in target durations (HLS-22 6.2.2).
-const PARTS_LISTED_TARGETS: u64 = 3;
 /// Parts are kept up to this far from the end: three more after they left the playlist, and one
 /// more for the segment they are in.
 const PARTS_KEPT_TARGETS: u64 = 7;
@@ -36,102 +33,46 @@ pub struct Position {
     pub part: u32,
 }
 
-/// What a playlist says of a sibling rendition (EXT-X-RENDITION-REPORT).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report<'a> {
-    /// Its media playlist, relative to this one: `../audio/media.m3u8`.
-    pub uri: &'a str,
-    /// [`Timeline::position`] of the sibling.
-    pub position: Position,
-}
-
-/// What a request for the playlist gets now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// The current playlist.
-    Now,
-    /// Nothing yet: ask again when [`Timeline::progress`] is above this position. (Ask again, not
-    /// answer: a part number past the end of its segment then means part 0 of the next one.)
-    Wait(Position),
-    /// 400.
-    Bad(Refusal),
-}
-
-/// Why a request for a far future gets 400.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// More than two segments ahead.
-    #[error("segment {msn} is more than two after the last one, {last}")]
-    SegmentTooFar {
-        /// What was asked for.
-        msn: u64,
-        /// The last complete segment.
-        last: u64,
-    },
-    /// Beyond the Advance Part Limit.
-    #[error("part {part} is {ahead} parts ahead; the limit is {limit}")]
-    PartTooFar {
-        /// What was asked for.
-        part: u32,
-        /// How many parts after the newest one that is.
-        ahead: u64,
-        /// [`Terms::advance_part_limit`].
-        limit: u32,
-    },
-}
-
-/// What a request for a part gets now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Availability<'a> {
-    /// The part.
-    Ready(&'a Part),
-    /// It is the one that comes next: hold the request, send nothing, ask again when
-    /// [`Timeline::revision`] has changed.
-    Held,
-    /// 404.
-    Missing,
-}
-
 /// One media playlist, fed with what a `live::track::Reader` of its track yields.
 ///
 /// Bounded: it holds [`Terms::window_ms`] of segments in the playlist and three target durations
 /// more for late requests; all media is shared with the store.
 #[derive(Debug)]
 pub struct Timeline {
-    info: Info,
-    terms: Terms,
-    header: String,
-    scale: Scale,
-    segmenter: Segmenter,
+    pub(super) info: Info,
+    pub(super) terms: Terms,
+    pub(super) header: String,
+    pub(super) scale: Scale,
+    pub(super) segmenter: Segmenter,
     /// Complete segments, consecutive numbers.
-    segments: VecDeque<Listed>,
+    pub(super) segments: VecDeque<Listed>,
     /// How many of `segments` have left the playlist.
-    unlisted: usize,
+    pub(super) unlisted: usize,
     /// The text of the segment being built.
-    open_text: Text,
-    inits: BTreeMap<u32, Init>,
+    pub(super) open_text: Text,
+    pub(super) inits: BTreeMap<u32, Init>,
     /// The end of the newest complete segment's time, as the sum of all durations since the start.
-    elapsed_ticks: u64,
+    pub(super) elapsed_ticks: u64,
     /// Duration of the newest frame: how exactly the next cut can be foretold.
-    frame_ticks: u64,
-    ended: bool,
-    revision: u64,
+    pub(super) frame_ticks: u64,
+    pub(super) ended: bool,
+    pub(super) revision: u64,
 }
 
 #[derive(Debug)]
-struct Listed {
-    segment: Segment,
-    text: Text,
+pub(super) struct Listed {
+    pub(super) segment: Segment,
+    pub(super) text: Text,
     /// Number of parts it had before they were forgotten.
-    part_count: u32,
+    pub(super) part_count: u32,
     /// Its end in [`Timeline::elapsed_ticks`].
-    end_ticks: u64,
+    pub(super) end_ticks: u64,
 }
 
 #[derive(Debug)]
-struct Init {
-    config: Config,
-    bytes: Bytes,
+pub(super) struct Init {
+    pub(super) config: Config,
+    pub(super) bytes: Bytes,
 }
 
 // === impl Timeline: input ===
@@ -164,6 +105,8 @@ impl Timeline {
     pub fn open_group(&mut self, head: &Arc<Head>) -> Result<(), Error> {
         if self.segmenter.open().is_some() {
             self.skipped();
+        } else {
+            self.segmenter.close_group();
         }
         if !self.inits.contains_key(&head.init_id) {
             let init = Init::new(head, self.info.timescale)?;
@@ -301,11 +244,11 @@ impl Timeline {
         }
     }
 
-    fn ticks(&self, milliseconds: u64) -> u64 {
+    pub(super) fn ticks(&self, milliseconds: u64) -> u64 {
         milliseconds * u64::from(self.info.timescale) / 1000
     }
 
-    fn target_ticks(&self) -> u64 {
+    pub(super) fn target_ticks(&self) -> u64 {
         self.ticks(u64::from(self.terms.target_seconds()) * 1000)
     }
 }
@@ -370,65 +313,12 @@ impl Timeline {
         })
     }
 
-    /// What EXT-X-PRELOAD-HINT names: the part being made, or the first of the next segment when
-    /// the open one has reached the length at which segments have been ending.
-    ///
-    /// The origin tells the end of a group only with the first frame of the next one. A hint for one
-    /// more part would then be abandoned at every segment, and each player that follows hints
-    /// would get a 404 there; a hint for the next segment's first part is only early when the guess
-    /// is wrong. `None` before the first group and after the end.
-    #[must_use]
-    pub fn hint(&self) -> Option<Position> {
-        if self.ended {
-            return None;
-        }
-        let progress = self.progress()?;
-        let open = self.segmenter.open();
-        if open.is_some_and(|open| !open.parts.is_empty() && self.seems_full(open)) {
-            return Some(Position {
-                msn: progress.msn + 1,
-                part: 0,
-            });
-        }
-        Some(progress)
-    }
-
-    fn seems_full(&self, open: &Segment) -> bool {
-        let before = self.segments.back().map(|listed| &listed.segment);
-        let expected = match before.filter(|segment| !segment.gap) {
-            Some(segment) => segment.duration_ticks,
-            None => self.ticks(self.terms.segment_ms().into()),
-        };
-        // Audio follows the picture's cuts to the nearest of its own, longer frames.
-        let tolerance = match self.info.kind {
-            Kind::Audio => self.frame_ticks * 3 / 2,
-            Kind::Video | Kind::Data => self.frame_ticks / 2,
-        };
-        open.duration_ticks + tolerance >= expected
-    }
-
     /// A part that is complete and kept; gaps too (their bytes are empty).
     #[must_use]
     pub fn part(&self, msn: u64, index: u32) -> Option<&Part> {
         let open = self.segmenter.open().filter(|open| open.msn().0 == msn);
         let segment = open.or_else(|| self.kept(msn).map(|listed| &listed.segment))?;
         segment.parts.get(usize::try_from(index).ok()?)
-    }
-
-    /// What a request for a part gets: the part, a place to wait when it is the one that comes next
-    /// (R1.5), or 404.
-    #[must_use]
-    pub fn part_request(&self, msn: u64, index: u32) -> Availability<'_> {
-        let asked = Position { msn, part: index };
-        match self.part(msn, index) {
-            Some(part) if part.gap => Availability::Missing,
-            Some(part) => Availability::Ready(part),
-            None if self.ended => Availability::Missing,
-            None if self.progress() == Some(asked) || self.hint() == Some(asked) => {
-                Availability::Held
-            }
-            None => Availability::Missing,
-        }
     }
 
     /// A complete segment that is kept and has media.
@@ -458,7 +348,7 @@ impl Timeline {
         Bandwidth::measure(measured, self.info.timescale, self.target_ticks())
     }
 
-    fn kept(&self, msn: u64) -> Option<&Listed> {
+    pub(super) fn kept(&self, msn: u64) -> Option<&Listed> {
         let first = self.segments.front()?.segment.msn().0;
         let index = usize::try_from(msn.checked_sub(first)?).ok()?;
         self.segments.get(index)
@@ -471,197 +361,6 @@ impl Listed {
             msn: self.segment.msn().0,
             part: self.part_count.saturating_sub(1),
         }
-    }
-}
-
-// === impl Timeline: requests ===
-
-impl Timeline {
-    /// What a playlist request gets now (DOMAIN table 1.4; HLS-22 6.2.5.2).
-    ///
-    /// The caller answers 503 when a wait exceeds [`Terms::hold_ms_max`].
-    #[must_use]
-    pub fn request(&self, directives: &Directives) -> Decision {
-        if self.ended {
-            return Decision::Now;
-        }
-        let Some(next) = self.progress() else {
-            return Decision::Wait(Position { msn: 0, part: 0 });
-        };
-        let Some(msn) = directives.msn else {
-            // A playlist without any segment is no playlist.
-            return match self.position() {
-                Some(_) => Decision::Now,
-                None => Decision::Wait(next),
-            };
-        };
-        if msn > next.msn.saturating_add(1) {
-            let last = next.msn.saturating_sub(1);
-            return Decision::Bad(Refusal::SegmentTooFar { msn, last });
-        }
-        let Some(part) = directives.part else {
-            return match msn < next.msn {
-                true => Decision::Now,
-                // Every part of the segment, and its end.
-                false => Decision::Wait(Position {
-                    msn,
-                    part: u32::MAX,
-                }),
-            };
-        };
-        self.request_part(Position { msn, part }, next)
-    }
-
-    fn request_part(&self, asked: Position, next: Position) -> Decision {
-        let mut asked = asked;
-        let ended_at = self.kept(asked.msn).map(|listed| listed.part_count);
-        if ended_at.is_some_and(|count| asked.part >= count) {
-            // "The server MUST treat the request as one for Part Index 0 of the following Parent
-            // Segment" (HLS-22 6.2.5.2).
-            asked = Position {
-                msn: asked.msn + 1,
-                part: 0,
-            };
-        }
-        if asked < next {
-            return Decision::Now;
-        }
-        // In the segment after the open one, as if that ended now: its length is not known.
-        let ahead = match asked.msn == next.msn {
-            true => u64::from(asked.part - next.part) + 1,
-            false => u64::from(asked.part) + 1,
-        };
-        let limit = self.terms.advance_part_limit();
-        if ahead > limit.into() {
-            let part = asked.part;
-            return Decision::Bad(Refusal::PartTooFar { part, ahead, limit });
-        }
-        Decision::Wait(asked)
-    }
-
-    /// The playlist as it is now.
-    ///
-    /// `skip` asks for a delta update; the whole playlist is the answer when none is offered, when
-    /// nothing would be left out, and after the end. `reports` are the siblings, in a fixed order.
-    #[must_use]
-    pub fn render(&self, skip: Skip, reports: &[Report<'_>]) -> Bytes {
-        let mut out = String::with_capacity(self.len_max(reports));
-        out.push_str(&self.header);
-        self.put_counters(&mut out);
-        let skipped = self.skippable(skip);
-        if skipped > 0 {
-            put_line(
-                &mut out,
-                format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"),
-            );
-        }
-        self.put_segments(&mut out, self.unlisted + skipped);
-        if let Some(hint) = self.hint() {
-            put_line(
-                &mut out,
-                format_args!(
-                    "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{}.{}.m4s\"",
-                    hint.msn, hint.part
-                ),
-            );
-        }
-        for Report { uri, position } in reports {
-            let Position { msn, part } = position;
-            put_line(
-                &mut out,
-                format_args!(
-                    "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={msn},LAST-PART={part}"
-                ),
-            );
-        }
-        if self.ended {
-            out.push_str("#EXT-X-ENDLIST\n");
-        }
-        out.into()
-    }
-
-    fn put_counters(&self, out: &mut String) {
-        let listed = self.segments.iter().skip(self.unlisted);
-        let heads = listed.map(|listed| &listed.segment.head);
-        let open = self.segmenter.open().map(|open| &open.head);
-        let mut heads = heads.chain(open);
-        let independent = heads.clone().all(|head| head.independent);
-        let first = heads.next();
-        put_line(
-            out,
-            format_args!(
-                "#EXT-X-MEDIA-SEQUENCE:{}",
-                first.map_or(0, |head| head.id.0)
-            ),
-        );
-        // A segment's own discontinuity tag shows only after another segment, so the first one is
-        // counted here: a node that has not seen the segment before it prints the same.
-        put_line(
-            out,
-            format_args!(
-                "#EXT-X-DISCONTINUITY-SEQUENCE:{}",
-                first.map_or(0, |head| head.discontinuities)
-            ),
-        );
-        if independent {
-            out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
-        }
-    }
-
-    /// Appends the segments from `from` on, and the open one.
-    fn put_segments(&self, out: &mut String, from: usize) {
-        let mut before = match from > self.unlisted {
-            true => self.segments.get(from - 1),
-            false => None,
-        }
-        .map(|listed| &*listed.segment.head);
-        let mut init_id = None;
-        let parts_from = PARTS_LISTED_TARGETS * self.target_ticks();
-        let open_ticks = self.segmenter.open().map_or(0, |open| open.duration_ticks);
-        let end = self.elapsed_ticks.saturating_add(open_ticks);
-        let complete = self.segments.iter().skip(from);
-        let complete = complete.map(|listed| {
-            let with_parts = end - listed.end_ticks <= parts_from;
-            (&*listed.segment.head, &listed.text, with_parts)
-        });
-        let open = self.segmenter.open().filter(|open| !open.parts.is_empty());
-        let open = open.map(|open| (&*open.head, &self.open_text, true));
-        for (head, text, with_parts) in complete.chain(open) {
-            let breaks = before.map_or(0, |before| {
-                head.discontinuities.saturating_sub(before.discontinuities)
-            });
-            // One tag counts one: numbers stay true even if groups with theirs were lost.
-            for _ in 0..breaks.min(SEGMENTS_MAX as u32) {
-                out.push_str("#EXT-X-DISCONTINUITY\n");
-            }
-            if init_id.replace(head.init_id) != Some(head.init_id) {
-                put_line(
-                    out,
-                    format_args!("#EXT-X-MAP:URI=\"init-{}.mp4\"", head.init_id),
-                );
-            }
-            text.put(out, with_parts);
-            before = Some(head);
-        }
-    }
-
-    /// How many segments a delta update leaves out.
-    fn skippable(&self, skip: Skip) -> usize {
-        let offered = self.terms.skip_until_seconds();
-        let Some(seconds) = offered.filter(|_| skip != Skip::No && !self.ended) else {
-            return 0;
-        };
-        let boundary = self.ticks(u64::from(seconds) * 1000);
-        let listed = self.segments.iter().skip(self.unlisted);
-        let old = listed.take_while(|listed| self.elapsed_ticks - listed.end_ticks >= boundary);
-        old.count()
-    }
-
-    fn len_max(&self, reports: &[Report<'_>]) -> usize {
-        let listed = self.segments.iter().skip(self.unlisted);
-        let segments: usize = listed.map(|listed| listed.text.len_max()).sum();
-        let reports: usize = reports.iter().map(|report| report.uri.len() + 80).sum();
-        self.header.len() + segments + self.open_text.len_max() + reports + 512
     }
 }
 
