@@ -37,6 +37,8 @@ pub struct Rendition<'a> {
     pub name: &'a str,
     /// Its newest configuration.
     pub config: &'a Config,
+    /// Every listed segment starts with a key frame ([`super::Timeline::is_independent`]).
+    pub independent: bool,
     /// What was measured, if anything was.
     pub measured: Option<Bandwidth>,
     /// What the encoder says it sends, in bit/s; used while nothing is measured.
@@ -109,6 +111,9 @@ pub fn multivariant(terms: &Terms, epoch: &str, renditions: &[Rendition<'_>]) ->
         &mut out,
         format_args!("#EXTM3U\n#EXT-X-VERSION:{}", terms.version()),
     );
+    if renditions.iter().all(|rendition| rendition.independent) {
+        out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    }
     let mut videos = Vec::with_capacity(renditions.len());
     let mut audios = Vec::new();
     for rendition in renditions {
@@ -197,3 +202,7 @@ fn with_head_room(bps: u64) -> u64 {
 fn round_up(bps: u64) -> u64 {
     bps.div_ceil(RATE_STEP_BPS) * RATE_STEP_BPS
 }
+
+#[cfg(test)]
+#[path = "multivariant_test.rs"]
+mod tests;

@@ -62,12 +62,7 @@ impl Timeline {
     }
 
     fn put_counters(&self, out: &mut String) {
-        let listed = self.segments.iter().skip(self.unlisted);
-        let heads = listed.map(|listed| &listed.segment.head);
-        let open = self.segmenter.open().map(|open| &open.head);
-        let mut heads = heads.chain(open);
-        let independent = heads.clone().all(|head| head.independent);
-        let first = heads.next();
+        let first = self.listed_heads().next();
         put_line(
             out,
             format_args!(
@@ -84,7 +79,7 @@ impl Timeline {
                 first.map_or(0, |head| head.discontinuities)
             ),
         );
-        if independent {
+        if self.is_independent() {
             out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
         }
     }

@@ -281,6 +281,21 @@ impl Timeline {
         self.ended
     }
 
+    /// True while every listed segment can be decoded alone (EXT-X-INDEPENDENT-SEGMENTS).
+    #[must_use]
+    pub fn is_independent(&self) -> bool {
+        self.listed_heads().all(|head| head.independent)
+    }
+
+    /// The heads of the segments in the playlist, the open one last.
+    pub(super) fn listed_heads(&self) -> impl Iterator<Item = &Arc<Head>> {
+        let listed = self.segments.iter().skip(self.unlisted);
+        let open = self.segmenter.open();
+        listed
+            .map(|listed| &listed.segment.head)
+            .chain(open.map(|open| &open.head))
+    }
+
     /// The newest complete part: what a sibling's rendition report names. `None` before the first.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
