@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mp4_atom::{Any, Codec, DecodeMaybe, Encode};
+use mp4_atom::{Any, Codec, DecodeMaybe, Encode, Moof, Moov, Trex};
 use rushlane::media::broadcast::Profile;
 use rushlane::media::codec::{AudioCodec, AudioConfig, Config, VideoCodec, VideoConfig};
 use rushlane::media::frame::{Flags, Frame, Stamps};
@@ -63,50 +63,10 @@ fn clip(source: &str, options: &[&str]) -> Clip {
     arguments.extend(["-movflags", "delay_moov+frag_every_frame+default_base_moof"]);
     arguments.extend(["-f", "mp4", "-"]);
     let file = run("ffmpeg", &arguments);
-    let mut input = std::io::Cursor::new(&file[..]);
-    let mut found = None;
-    let mut frames: Vec<Frame> = Vec::new();
-    let mut next = None;
-    while let Some(atom) = Any::decode_maybe(&mut input).unwrap() {
-        match atom {
-            Any::Moov(moov) => {
-                let media = &moov.trak[0].mdia;
-                let entry = media.minf.stbl.stsd.codecs[0].clone();
-                found = Some((config(entry), media.mdhd.timescale, moov.mvex.clone()));
-            }
-            Any::Moof(moof) => {
-                let traf = &moof.traf[0];
-                let trex = found
-                    .as_ref()
-                    .and_then(|(_, _, mvex)| mvex.as_ref())
-                    .unwrap();
-                let sample = traf.trun[0].samples.get(0).unwrap();
-                let header = &traf.tfhd;
-                let duration = sample.duration.or(header.default_sample_duration);
-                let flags = sample.flags.or(header.default_sample_flags);
-                let flags = flags.unwrap_or(trex.trex[0].default_sample_flags);
-                next = Some((
-                    traf.tfdt.as_ref().unwrap().base_media_decode_time,
-                    duration.unwrap_or(trex.trex[0].default_sample_duration),
-                    flags & 0x1_0000 == 0,
-                    sample.cts.unwrap_or(0),
-                ));
-            }
-            Any::Mdat(mdat) => {
-                let (dts, duration, key, composition) = next.take().unwrap();
-                frames.push(Frame {
-                    dts: i64::try_from(dts).unwrap(),
-                    composition: i32::try_from(composition).unwrap(),
-                    duration,
-                    flags: if key { Flags::KEY } else { Flags::default() },
-                    stamps: Stamps::default(),
-                    payload: mdat.data.into(),
-                });
-            }
-            _ => {}
-        }
-    }
-    let (config, timescale, _) = found.unwrap();
+    let (moov, frames) = take_apart(&file);
+    let media = &moov.trak[0].mdia;
+    let timescale = media.mdhd.timescale;
+    let config = config(media.minf.stbl.stsd.codecs[0].clone());
     let groups = cut(&config, timescale, frames);
     let kind = match config {
         Config::Video(_) => Kind::Video,
@@ -127,6 +87,50 @@ fn clip(source: &str, options: &[&str]) -> Clip {
         config,
         groups,
         file,
+    }
+}
+
+/// The movie header and the frames of a file with one frame a fragment.
+fn take_apart(file: &[u8]) -> (Moov, Vec<Frame>) {
+    let mut input = std::io::Cursor::new(file);
+    let (mut movie, mut next) = (None, None);
+    let mut frames: Vec<Frame> = Vec::new();
+    while let Some(atom) = Any::decode_maybe(&mut input).unwrap() {
+        match atom {
+            Any::Moov(moov) => movie = Some(moov),
+            Any::Moof(moof) => next = Some(moof),
+            Any::Mdat(mdat) => {
+                let defaults = &movie
+                    .as_ref()
+                    .and_then(|movie| movie.mvex.as_ref())
+                    .unwrap()
+                    .trex;
+                frames.push(frame(&next.take().unwrap(), &defaults[0], mdat.data.into()));
+            }
+            _ => {}
+        }
+    }
+    (movie.unwrap(), frames)
+}
+
+fn frame(moof: &Moof, defaults: &Trex, payload: Bytes) -> Frame {
+    let traf = &moof.traf[0];
+    let sample = traf.trun[0].samples.get(0).unwrap();
+    let duration = sample.duration.or(traf.tfhd.default_sample_duration);
+    let flags = sample.flags.or(traf.tfhd.default_sample_flags);
+    let is_inter = flags.unwrap_or(defaults.default_sample_flags) & 0x1_0000 != 0;
+    let dts = traf.tfdt.as_ref().unwrap().base_media_decode_time;
+    Frame {
+        dts: i64::try_from(dts).unwrap(),
+        composition: i32::try_from(sample.cts.unwrap_or(0)).unwrap(),
+        duration: duration.unwrap_or(defaults.default_sample_duration),
+        flags: if is_inter {
+            Flags::default()
+        } else {
+            Flags::KEY
+        },
+        stamps: Stamps::default(),
+        payload,
     }
 }
 
@@ -455,9 +459,10 @@ fn flv_file(clip: &Clip, join: usize) -> (Vec<u8>, i64) {
     };
     let is_video = clip.info.kind == Kind::Video;
     let mut file = flv::file_header(is_video, !is_video).to_vec();
-    let tags = match is_video {
-        true => flv::opening(Some(source), None),
-        false => flv::opening(None, Some(source)),
+    let tags = if is_video {
+        flv::opening(Some(source), None)
+    } else {
+        flv::opening(None, Some(source))
     };
     let rest = rest
         .iter()

@@ -128,7 +128,7 @@ fn opus_head_turns_big_endian_with_or_without_its_magic() {
 fn damaged_records_are_errors_with_their_size() {
     for codec in [VideoCodec::H264, VideoCodec::H265, VideoCodec::Av1] {
         for length in 0..4 {
-            let config = video(codec, &AVCC[..length * 2]);
+            let config = video(codec, AVCC.get(..length * 2).unwrap());
             let fault = init(&config, 90_000).unwrap_err().to_string();
             assert!(fault.contains(&format!("{length} bytes")), "{fault}");
         }

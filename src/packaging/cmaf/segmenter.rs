@@ -151,7 +151,7 @@ impl Building {
             msn: self.segment.head.id,
             index: u32::try_from(self.segment.parts.len()).expect("at most PARTS_MAX parts"),
             dts: first.dts,
-            duration_ticks: u64::try_from(last.end_dts() - first.dts).unwrap_or(0),
+            duration_ticks: u64::try_from(last.end_dts().saturating_sub(first.dts)).unwrap_or(0),
             independent: !gap && frames.iter().any(|frame| frame.is_key()),
             gap,
             capture_us: first.stamps.capture_us,
@@ -177,7 +177,11 @@ impl Building {
             .wrapping_add(index as u64 + 1);
         // The origin's own stamp tells what really happened; without one, the group's clock does.
         let wall_us = match first.stamps.capture_us {
-            0 => head.wall_us + rescale(first.dts - head.dts, timescale, 1_000_000),
+            0 => {
+                let ahead_ticks = first.dts.saturating_sub(head.dts);
+                let ahead_us = rescale(ahead_ticks, timescale, 1_000_000);
+                head.wall_us.saturating_add(ahead_us)
+            }
             captured => captured,
         };
         let pts = first.dts.saturating_add(i64::from(first.composition));

@@ -129,7 +129,9 @@ impl Squeeze {
                 _ => ticks_to_ms(ticks, self.timescale),
             };
         };
-        from_ms + (ticks - from) * (to_ms - from_ms) / (to - from)
+        let [ticks, from, to] = [ticks, from, to].map(i128::from);
+        let passed_ms = (ticks - from) * i128::from(to_ms - from_ms) / (to - from).max(1);
+        from_ms.saturating_add(i64::try_from(passed_ms).unwrap_or(0))
     }
 }
 

@@ -215,3 +215,18 @@ proptest! {
         prop_assert!(span <= BURST_SPAN_MS.max(frames.len() as i64));
     }
 }
+
+#[test]
+fn absurd_times_do_no_harm() {
+    let base = (*Clip::default().frame(0, 0)).clone();
+    let times = [i64::MAX, 0, i64::MIN, 5, 5, i64::MAX - 1, -7];
+    let frames = times.map(|dts| {
+        Arc::new(Frame {
+            dts,
+            composition: i32::MIN,
+            ..base.clone()
+        })
+    });
+    let (info, config) = (video_info(), video_config());
+    assert_eq!(opening(Some(video(&info, &config, &frames)), None).len(), 9);
+}

@@ -5,8 +5,8 @@
 //! parks. All texts are functions of the frames (and of the reports handed in), so every node says
 //! the same.
 //!
-//! Invariants (R1.1, R1.2): what [`Terms`] says never changes in a broadcast; no duration is printed
-//! above its ceiling; media sequence and discontinuity numbers never go back.
+//! Invariants (R1.1, R1.2): what [`Terms`] says never changes in a broadcast; no duration is
+//! printed above its ceiling; media sequence and discontinuity numbers never go back.
 //! Spec: draft-pantos-hls-rfc8216bis-22 (HLS-22).
 
 mod directives;

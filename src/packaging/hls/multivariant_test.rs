@@ -46,14 +46,7 @@ fn picture_and_sound_are_one_variant_with_an_audio_group() {
             ..rendition("audio", &audio)
         },
     ];
-    insta::assert_snapshot!(text(&renditions), @r#"
-    #EXTM3U
-    #EXT-X-VERSION:9
-    #EXT-X-INDEPENDENT-SEGMENTS
-    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="audio",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",URI="e7/audio/media.m3u8"
-    #EXT-X-STREAM-INF:BANDWIDTH=2341000,AVERAGE-BANDWIDTH=1629000,CODECS="avc1.64000d,mp4a.40.2",RESOLUTION=320x180,FRAME-RATE=30.000,AUDIO="audio"
-    e7/video/media.m3u8
-    "#);
+    insta::assert_snapshot!(text(&renditions));
 }
 
 #[test]
@@ -75,13 +68,7 @@ fn renditions_are_sorted_best_first() {
 #[test]
 fn sound_alone_is_a_variant() {
     let audio = audio_config();
-    insta::assert_snapshot!(text(&[rendition("audio", &audio)]), @r#"
-    #EXTM3U
-    #EXT-X-VERSION:9
-    #EXT-X-INDEPENDENT-SEGMENTS
-    #EXT-X-STREAM-INF:BANDWIDTH=176000,AVERAGE-BANDWIDTH=160000,CODECS="mp4a.40.2"
-    e7/audio/media.m3u8
-    "#);
+    insta::assert_snapshot!(text(&[rendition("audio", &audio)]));
 }
 
 #[test]

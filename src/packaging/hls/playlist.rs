@@ -86,11 +86,10 @@ impl Timeline {
 
     /// Appends the segments from `from` on, and the open one.
     fn put_segments(&self, out: &mut String, from: usize) {
-        let mut before = match from > self.unlisted {
-            true => self.segments.get(from - 1),
-            false => None,
-        }
-        .map(|listed| &*listed.segment.head);
+        // The first segment of the playlist shows no discontinuity, but the first of a delta does.
+        let skipped = from.checked_sub(1).filter(|&index| index >= self.unlisted);
+        let before = skipped.and_then(|index| self.segments.get(index));
+        let mut before = before.map(|listed| &*listed.segment.head);
         let mut init_id = None;
         let parts_from = PARTS_LISTED_TARGETS * self.target_ticks();
         let open_ticks = self.segmenter.open().map_or(0, |open| open.duration_ticks);

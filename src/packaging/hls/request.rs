@@ -75,14 +75,14 @@ impl Timeline {
             return Decision::Bad(Refusal::SegmentTooFar { msn, last });
         }
         let Some(part) = directives.part else {
-            return match msn < next.msn {
-                true => Decision::Now,
-                // Every part of the segment, and its end.
-                false => Decision::Wait(Position {
-                    msn,
-                    part: u32::MAX,
-                }),
-            };
+            if msn < next.msn {
+                return Decision::Now;
+            }
+            // Every part of the segment, and its end.
+            return Decision::Wait(Position {
+                msn,
+                part: u32::MAX,
+            });
         };
         self.request_part(Position { msn, part }, next)
     }
@@ -102,10 +102,8 @@ impl Timeline {
             return Decision::Now;
         }
         // In the segment after the open one, as if that ended now: its length is not known.
-        let ahead = match asked.msn == next.msn {
-            true => u64::from(asked.part - next.part) + 1,
-            false => u64::from(asked.part) + 1,
-        };
+        let first = if asked.msn == next.msn { next.part } else { 0 };
+        let ahead = u64::from(asked.part - first) + 1;
         let limit = self.terms.advance_part_limit();
         if ahead > limit.into() {
             let part = asked.part;
@@ -133,10 +131,10 @@ impl Timeline {
     /// What EXT-X-PRELOAD-HINT names: the part being made, or the first of the next segment when
     /// the open one has reached the length at which segments have been ending.
     ///
-    /// The origin tells the end of a group only with the first frame of the next one. A hint for one
-    /// more part would then be abandoned at every segment, and each player that follows hints
-    /// would get a 404 there; a hint for the next segment's first part is only early when the guess
-    /// is wrong. `None` before the first group and after the end.
+    /// The origin tells the end of a group only with the first frame of the next one. A hint for
+    /// one more part would then be abandoned at every segment, and each player that follows hints
+    /// would get a 404 there; a hint for the next segment's first part is only early when the
+    /// guess is wrong. `None` before the first group and after the end.
     #[must_use]
     pub fn hint(&self) -> Option<Position> {
         if self.ended {
@@ -164,7 +162,7 @@ impl Timeline {
             Kind::Audio => self.frame_ticks * 3 / 2,
             Kind::Video | Kind::Data => self.frame_ticks / 2,
         };
-        open.duration_ticks + tolerance >= expected
+        open.duration_ticks.saturating_add(tolerance) >= expected
     }
 }
 

@@ -10,6 +10,9 @@ use crate::packaging::hls::terms::put_line;
 /// to anybody, and integers all the way, so that all nodes print the same.
 const UNITS_PER_SECOND: u64 = 100_000;
 
+/// The end of the year 9999: the last that a date has room for.
+const WALL_US_MAX: i64 = 253_402_300_799_999_999;
+
 /// The ceilings of what is printed, in [`UNITS_PER_SECOND`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
@@ -76,7 +79,8 @@ impl Text {
     /// Brings the text up to the state of `segment`.
     pub(super) fn update(&mut self, segment: &Segment, scale: Scale) {
         if self.lead.is_empty() {
-            let time = Timestamp::from_microsecond(segment.head.wall_us).unwrap_or_default();
+            let wall_us = segment.head.wall_us.clamp(0, WALL_US_MAX);
+            let time = Timestamp::from_microsecond(wall_us).unwrap_or_default();
             put_line(
                 &mut self.lead,
                 format_args!("#EXT-X-PROGRAM-DATE-TIME:{time:.3}"),

@@ -183,12 +183,10 @@ impl Timeline {
         let lost_ticks = u64::try_from(head.dts.saturating_sub(end_dts)).unwrap_or(0);
         for index in 0..missing {
             let from = lost_ticks / missing * index;
-            let until = match index + 1 == missing {
-                true => lost_ticks,
-                false => lost_ticks / missing * (index + 1),
-            };
+            let until = lost_ticks / missing * (index + 1);
             let dts = end_dts.saturating_add_unsigned(from);
-            let ahead_us = rescale(dts - last.head.dts, self.info.timescale, 1_000_000);
+            let ahead_ticks = dts.saturating_sub(last.head.dts);
+            let ahead_us = rescale(ahead_ticks, self.info.timescale, 1_000_000);
             let stand_in = Head {
                 id: Id(next + index),
                 wall_us: last.head.wall_us.saturating_add(ahead_us),

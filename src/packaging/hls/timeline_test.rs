@@ -262,7 +262,7 @@ proptest! {
             reading::read(&timeline.render(Skip::Yes, &[]));
             for listed in &timeline.segments {
                 let parts = listed.segment.parts.iter();
-                if listed.segment.bytes.len() > 0 && parts.len() > 0 {
+                if !listed.segment.bytes.is_empty() && parts.len() > 0 {
                     let bytes: usize = parts.map(|part| part.bytes.len()).sum();
                     prop_assert_eq!(bytes, listed.segment.bytes.len());
                 }
@@ -270,6 +270,30 @@ proptest! {
         }
         feeder.timeline.end();
         check(&read(&feeder.timeline), before.as_ref());
+    }
+
+    #[test]
+    fn absurd_times_do_no_harm(
+        raw in proptest::collection::vec(
+            (any::<i64>(), any::<i32>(), any::<u32>(), 0..8_u8, any::<i64>()), 1..30),
+    ) {
+        let mut timeline = timeline();
+        for (index, &(dts, composition, duration, flags, wall_us)) in raw.iter().enumerate() {
+            let mut head = Clip::default().head(0);
+            head.id = Id(index as u64 / 2 * 2);
+            (head.dts, head.wall_us) = (wall_us / 3, wall_us);
+            timeline.open_group(&Arc::new(head)).unwrap();
+            timeline.push(&Arc::new(Frame {
+                dts,
+                composition,
+                duration,
+                flags: Flags(flags),
+                stamps: Stamps::default(),
+                payload: "media".into(),
+            }));
+            timeline.close_group();
+            read(&timeline);
+        }
     }
 
     #[test]
