@@ -49,6 +49,7 @@ pub(super) fn reply(
             .map(|(shelf, known)| Rendition {
                 name: &shelf.track().info().name,
                 config: &known.config,
+                independent: known.independent,
                 measured: known.bandwidth,
                 declared_bps: None,
             })

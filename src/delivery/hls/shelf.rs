@@ -56,6 +56,7 @@ pub(super) struct Progress {
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) config: Config,
+    pub(super) independent: bool,
     pub(super) bandwidth: Option<Bandwidth>,
 }
 
@@ -300,6 +301,7 @@ impl Shelf {
         if let Some(config) = timeline.config() {
             *self.known.write() = Some(Known {
                 config: config.clone(),
+                independent: timeline.is_independent(),
                 bandwidth: timeline.bandwidth(),
             });
         }
