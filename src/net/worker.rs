@@ -200,14 +200,14 @@ impl Listener {
                     secure: false,
                 };
                 let task = plain(stream, link, front, admitted).instrument(span);
-                // On the heap by itself: each wrapper around a task would hold it twice.
-                self.front.scope.spawn_local("http.plain", Box::pin(task));
+                self.front.scope.spawn_local("http.plain", task);
             }
             Some(acceptor) => {
                 let link = Link { peer, secure: true };
                 let task = secure(stream, acceptor.clone(), link, front, admitted);
-                let task = Box::pin(task.instrument(span));
-                self.front.scope.spawn_local("http.tls", task);
+                self.front
+                    .scope
+                    .spawn_local("http.tls", task.instrument(span));
             }
         }
     }
@@ -255,7 +255,7 @@ impl QuicListener {
             };
             let span = tracing::info_span!("http", %peer);
             let task = quic(incoming, handshake, self.front.clone(), admitted).instrument(span);
-            self.front.scope.spawn_local("http.quic", Box::pin(task));
+            self.front.scope.spawn_local("http.quic", task);
         }
     }
 

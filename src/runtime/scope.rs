@@ -124,6 +124,8 @@ impl TaskScope {
     }
 
     fn abortable<F: Future<Output = ()>>(&self, task: F) -> impl Future<Output = ()> + use<F> {
+        // On the heap by itself: each wrapper that follows would hold it twice.
+        let task = Box::pin(task);
         let abort = self.abort.clone();
         async move {
             tokio::select! {

@@ -76,7 +76,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, G: Unpin> AsyncWrite for Live<S, G> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_peer(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
