@@ -92,7 +92,7 @@ impl Delivery {
         metrics: &Metrics,
         node_name: &str,
     ) -> Self {
-        let audiences = viewers::Audiences::new();
+        let audiences = viewers::Audiences::new(metrics);
         let shutdown = media.shutdown().clone();
         let drain = shutdown.child();
         let segments = Segments::new(config.cache.clone(), metrics);

@@ -37,7 +37,8 @@ impl Worker {
         if self.halls.is_draining() {
             return reply::busy(1, "this node is going down: try another one");
         }
-        let Some(broadcast) = self.delivery.0.store.room(room) else {
+        let broadcast = self.delivery.0.store.room(room);
+        let Some(broadcast) = broadcast.filter(|found| !found.is_ended()) else {
             return hls::no_room();
         };
         let query = flv::Query::parse(query);

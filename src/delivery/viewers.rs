@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use serde::Serialize;
 
 use crate::media::RoomName;
 use crate::runtime::clock;
+use crate::telemetry::Metrics;
 
 /// How much of the past the measure looks at, in seconds: twice the slowest playlist interval.
 const WINDOW_SECONDS: u64 = 8;
@@ -31,12 +34,21 @@ pub struct Viewers {
 #[derive(Debug, Clone)]
 pub(super) struct Audiences {
     rooms: Arc<Mutex<HashMap<RoomName, Weak<Audience>>>>,
+    figures: Figures,
     start: clock::Instant,
+}
+
+/// Of all rooms together.
+#[derive(Debug, Clone, Default)]
+struct Figures {
+    flv: Gauge,
+    hls_seconds: Counter<f64, AtomicU64>,
 }
 
 /// Those who watch one room.
 #[derive(Debug)]
 pub(super) struct Audience {
+    figures: Figures,
     start: clock::Instant,
     flv: AtomicUsize,
     hls: Meter,
@@ -56,9 +68,16 @@ struct Meter {
 }
 
 impl Audiences {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let figures = Figures::default();
+        let help = "HTTP-FLV viewers now";
+        metrics.register("delivery", "flv_viewers", help, figures.flv.clone());
+        let help = "Media time of playlists handed out; its rate is the number of HLS viewers";
+        let seconds = figures.hls_seconds.clone();
+        metrics.register("delivery", "hls_watched_seconds", help, seconds);
         Self {
             rooms: Arc::default(),
+            figures,
             start: clock::now(),
         }
     }
@@ -71,6 +90,7 @@ impl Audiences {
         }
         rooms.retain(|_, audience| audience.strong_count() > 0);
         let audience = Arc::new(Audience {
+            figures: self.figures.clone(),
             start: self.start,
             flv: AtomicUsize::default(),
             hls: Meter::default(),
@@ -92,12 +112,16 @@ impl Audience {
     /// A viewer sits down.
     pub(super) fn seat(self: &Arc<Self>) -> Seat {
         self.flv.fetch_add(1, Ordering::Relaxed);
+        self.figures.flv.inc();
         Seat(self.clone())
     }
 
     /// A playlist was handed out; the next one of this viewer is due in `milliseconds`.
     pub(super) fn watched(&self, milliseconds: u32) {
         self.hls.add(self.now_ms(), milliseconds.into());
+        self.figures
+            .hls_seconds
+            .inc_by(f64::from(milliseconds) / 1000.0);
     }
 
     fn viewers(&self) -> Viewers {
@@ -115,6 +139,7 @@ impl Audience {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.0.flv.fetch_sub(1, Ordering::Relaxed);
+        self.0.figures.flv.dec();
     }
 }
 
@@ -168,7 +193,7 @@ mod tests {
 
     #[test]
     fn seats_are_given_back() {
-        let audiences = Audiences::new();
+        let audiences = Audiences::new(&Metrics::default());
         let room = RoomName::parse("r").unwrap();
         let seat = audiences.of(&room).seat();
         assert_eq!(audiences.viewers("r").flv, 1);

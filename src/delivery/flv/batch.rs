@@ -20,6 +20,9 @@ pub(super) struct Batch {
     pub(super) entry: bool,
     /// Media time of its last frame, in milliseconds.
     pub(super) edge_ms: i64,
+    /// When its newest picture arrived at the origin, in microseconds since 1970 by this node's
+    /// clock; 0 = not known.
+    pub(super) ingest_us: i64,
     merged: OnceCell<Bytes>,
 }
 
@@ -29,6 +32,7 @@ pub(super) struct Builder {
     pieces: Vec<Bytes>,
     small: BytesMut,
     bytes: usize,
+    ingest_us: i64,
 }
 
 impl Batch {
@@ -72,6 +76,11 @@ impl Builder {
         self.pieces.push(piece.clone());
     }
 
+    /// Notes when what was added last arrived at the origin.
+    pub(super) fn stamp(&mut self, ingest_us: i64) {
+        self.ingest_us = self.ingest_us.max(ingest_us);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes == 0
     }
@@ -83,6 +92,7 @@ impl Builder {
             bytes: self.bytes,
             entry,
             edge_ms,
+            ingest_us: self.ingest_us,
             merged: OnceCell::new(),
         })
     }

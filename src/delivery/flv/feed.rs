@@ -15,6 +15,7 @@ use super::query::Selection;
 use crate::live::broadcast;
 use crate::live::track::Event;
 use crate::media::codec::Config;
+use crate::media::frame::Stamps;
 use crate::media::group::Head;
 use crate::media::track::Kind;
 use crate::media::{Frame, ticks_to_ms};
@@ -68,6 +69,7 @@ struct Pending {
     at_ms: i64,
     tag: Tag,
     entry: bool,
+    ingest_us: i64,
 }
 
 impl Feed {
@@ -280,6 +282,7 @@ impl Feed {
             at_ms,
             tag,
             entry: false,
+            ingest_us: 0,
         });
         lane.config = Some((head.init_id, config));
         lane.dts = head.dts;
@@ -330,7 +333,13 @@ impl Feed {
             return false;
         };
         let at_ms = ticks_to_ms(frame.dts, info.timescale);
-        self.pending.push(Pending { at_ms, tag, entry });
+        let ingest_us = arrived_us(&frame.stamps);
+        self.pending.push(Pending {
+            at_ms,
+            tag,
+            entry,
+            ingest_us,
+        });
         true
     }
 
@@ -352,6 +361,7 @@ impl Feed {
             entry |= next.entry;
             self.edge_ms = self.edge_ms.max(next.at_ms);
             builder.tag(&next.tag);
+            builder.stamp(next.ingest_us);
         }
         if !builder.is_empty() {
             batches.push(builder.finish(entry, self.edge_ms));
@@ -359,6 +369,16 @@ impl Feed {
         pending.clear();
         self.pending = pending;
         batches
+    }
+}
+
+/// When a frame arrived at the origin, by this node's clock.
+fn arrived_us(stamps: &Stamps) -> i64 {
+    match stamps.ingest_us {
+        0 => 0,
+        by_origin => stamps.hops.iter().fold(by_origin, |time, hop| {
+            time.saturating_add(hop.offset_us.into())
+        }),
     }
 }
 

@@ -153,6 +153,10 @@ impl Rows {
         })
         .await;
         self.house.figures.batches.inc();
+        if batch.ingest_us > 0 && !self.viewers.is_empty() {
+            let delay_us = (clock::unix_us() - batch.ingest_us).max(0);
+            self.house.figures.delay.observe(delay_us as f64 / 1e6);
+        }
     }
 
     /// Seats one viewer and gives it the first bytes.
