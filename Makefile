@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 PYTHON := tests/.venv/bin/python
+# Speaks Enhanced RTMP, which Debian's does not; comes with tests/requirements.txt.
+FFMPEG9 = $$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())')
 WEB := web/dist/index.html
 WEB_SOURCES := $(shell find web -not -path '*/node_modules*' -not -path '*/dist*' -type f)
 
@@ -61,13 +63,13 @@ binary: web
 	@scripts/setup.sh cargo cc
 	$(CARGO) build --locked --workspace --bins --tests
 
-unit: binary ## tests of the rooms and of the protocols
-	$(CARGO) test --locked --workspace
+unit: binary tests/.venv/done ## tests of the rooms and of the protocols
+	RUSHLANE_FFMPEG9=$(FFMPEG9) $(CARGO) test --locked --workspace
 
 e2e: setup binary ## a real binary, real encoders and players
 	RUSHLANE=$(CURDIR)/target/debug/rushlane \
 	RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) \
-	RUSHLANE_FFMPEG9=$$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())') \
+	RUSHLANE_FFMPEG9=$(FFMPEG9) \
 	node --test --test-concurrency=1 tests/e2e/*.test.mjs
 
 test: setup check unit e2e ## everything that must pass before a change lands

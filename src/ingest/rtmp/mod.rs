@@ -39,7 +39,7 @@ pub struct Config {
     pub connections_per_address_max: usize,
     /// How long a connection may be silent, in seconds. 30: a host that stalls for 10 s keeps its
     /// room.
-    pub idle_seconds: u64,
+    pub idle_seconds: u32,
 }
 
 impl Default for Config {
@@ -56,7 +56,7 @@ impl Default for Config {
 
 impl Config {
     fn limits(&self) -> Limits {
-        let idle = Duration::from_secs(self.idle_seconds);
+        let idle = Duration::from_secs(self.idle_seconds.into());
         Limits {
             idle,
             message: idle,

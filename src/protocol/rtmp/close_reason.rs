@@ -79,12 +79,11 @@ impl CloseReason {
         }
     }
 
-    /// True when the peer broke the protocol or a bound; false when it was turned away or ended.
+    /// True when a publisher broke the protocol or a bound; false when it was turned away or
+    /// ended, and for strangers that never spoke RTMP.
     #[must_use]
     pub fn is_fault(&self) -> bool {
-        !matches!(
-            self,
-            Self::StreamKey(_) | Self::Refused(_) | Self::Play | Self::Ended(_)
-        )
+        let no_fault = ["version", "handshake_timeout", "refused", "ended"];
+        !no_fault.contains(&self.label())
     }
 }

@@ -122,6 +122,8 @@ impl Session {
     /// Source: 7.2.2.6. Its second argument (live, record, append) changes nothing here.
     fn publish(&mut self, stream_id: u32, command: &Command) -> Result<(), CloseReason> {
         let State::Connected = self.state else {
+            let description = "connect first, and publish one room on each connection";
+            self.bad_name(stream_id, description);
             return Err(CloseReason::OutOfOrder("publish"));
         };
         match StreamKey::parse(&self.app, command.text(0)) {
@@ -131,8 +133,7 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
-                let code = "NetStream.Publish.BadName";
-                self.status(stream_id, "error", code, &error.to_string());
+                self.bad_name(stream_id, &error.to_string());
                 Err(error.into())
             }
         }

@@ -98,9 +98,8 @@ impl Session {
 
     /// Tells the session what time it is.
     pub fn handle_timeout(&mut self, now: Duration) {
-        if let Some((deadline, reason)) = self.next_deadline()
-            && now >= deadline
-        {
+        let (deadline, reason) = self.next_deadline();
+        if now >= deadline {
             self.close(reason);
         }
     }
@@ -119,7 +118,7 @@ impl Session {
     /// The publisher may not have the room: it is shown `reason`, and the session closes.
     pub fn refuse_publish(&mut self, reason: &str) {
         if let State::Requested { stream_id } = self.state {
-            self.status(stream_id, "error", "NetStream.Publish.BadName", reason);
+            self.bad_name(stream_id, reason);
             self.close(CloseReason::Refused(reason.to_owned()));
         }
     }
@@ -143,8 +142,7 @@ impl Session {
         if let Some(reason) = &self.closed {
             return Output::Closed(reason.clone());
         }
-        let deadline = self.next_deadline();
-        Output::Timeout(deadline.map_or(Duration::MAX, |(at, _)| at))
+        Output::Timeout(self.next_deadline().0)
     }
 
     /// Memory held by unfinished messages; at most [`super::HELD_BYTES_MAX`].
@@ -163,7 +161,7 @@ impl Session {
     }
 
     /// The deadline that comes first, and what it means.
-    fn next_deadline(&self) -> Option<(Duration, CloseReason)> {
+    fn next_deadline(&self) -> (Duration, CloseReason) {
         let Limits {
             handshake,
             opening,
@@ -171,20 +169,21 @@ impl Session {
             message,
         } = self.limits;
         if !self.handshake.is_done() {
-            return Some((handshake, CloseReason::HandshakeTimeout(handshake)));
+            return (handshake, CloseReason::HandshakeTimeout(handshake));
         }
-        let idle = (self.heard_at + idle, CloseReason::Idle(idle));
-        let opening = match self.state {
-            State::AwaitConnect | State::Connected => {
-                let reason = CloseReason::OpeningTimeout(opening);
-                Some((self.opening_since + opening, reason))
-            }
-            State::Requested { .. } | State::Publishing { .. } => None,
-        };
-        let oldest = self.reader.oldest();
-        let message = oldest.map(|since| (since + message, CloseReason::MessageTimeout(message)));
-        let all = [Some(idle), opening, message].into_iter().flatten();
-        all.min_by_key(|(deadline, _)| *deadline)
+        let mut first = (self.heard_at + idle, CloseReason::Idle(idle));
+        if let Some(since) = self.reader.oldest()
+            && since + message < first.0
+        {
+            first = (since + message, CloseReason::MessageTimeout(message));
+        }
+        if let State::AwaitConnect | State::Connected = self.state
+            && self.opening_since + opening < first.0
+        {
+            let reason = CloseReason::OpeningTimeout(opening);
+            first = (self.opening_since + opening, reason);
+        }
+        first
     }
 
     fn read(&mut self, now: Duration, input: &mut BytesMut) -> Result<(), CloseReason> {
@@ -280,6 +279,12 @@ impl Session {
             let kind = kind::ACKNOWLEDGEMENT;
             self.write(CONTROL, &command::control(kind, &sequence.to_be_bytes()));
         }
+    }
+
+    /// What encoders show as the reason of a refused `publish`.
+    pub(super) fn bad_name(&mut self, stream_id: u32, description: &str) {
+        let code = "NetStream.Publish.BadName";
+        self.status(stream_id, "error", code, description);
     }
 
     pub(super) fn status(&mut self, stream_id: u32, level: &str, code: &str, description: &str) {
