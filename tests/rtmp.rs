@@ -6,13 +6,15 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rushlane::ingest::publisher::{self, Desk};
+use bytes::BytesMut;
+use rushlane::ingest::publisher::{self, Desk, OnBusy};
 use rushlane::ingest::rtmp::{Config, Server};
 use rushlane::live::track::{Event, Start};
 use rushlane::live::{self, Store};
 use rushlane::media::codec::Config as Codec;
 use rushlane::media::{Frame, ticks_to_ms};
 use rushlane::net::tls;
+use rushlane::protocol::rtmp::{Client, ClientEvent, ClientOutput};
 use rushlane::runtime::{Shutdown, TaskScope};
 use rushlane::telemetry::Metrics;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -40,6 +42,10 @@ struct Arrived {
 
 impl Origin {
     fn start(config: Config) -> Self {
+        Self::start_with(config, OnBusy::Refuse)
+    }
+
+    fn start_with(config: Config, on_busy: OnBusy) -> Self {
         let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let config = Config {
             listen: any,
@@ -55,7 +61,10 @@ impl Origin {
         let metrics = Metrics::default();
         let scope = TaskScope::under(&Shutdown::new());
         let store = Store::new(live::Config::default());
-        let publishers = publisher::Config::default();
+        let publishers = publisher::Config {
+            on_busy,
+            ..publisher::Config::default()
+        };
         let desk = Desk::new(store.clone(), publishers, &metrics, scope.clone());
         let server = Server::bind(config, Some(tls), desk, &metrics).expect("free ports");
         let plain = server.local_addr().expect("RTMP is on");
@@ -150,6 +159,43 @@ impl Arrived {
     fn span_ms(&self) -> i64 {
         let (first, last) = (&self.frames[0], &self.frames[self.frames.len() - 1]);
         ticks_to_ms(last.dts - first.dts, self.timescale)
+    }
+}
+
+/// An encoder of our own, to see what an encoder is told.
+struct Host {
+    client: Client,
+    socket: TcpStream,
+    buffer: BytesMut,
+}
+
+impl Host {
+    async fn connect(origin: &Origin, key: &str) -> Self {
+        Self {
+            client: Client::new("live", key),
+            socket: TcpStream::connect(origin.plain).await.expect("a listener"),
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// What the server says next.
+    async fn told(&mut self) -> ClientEvent {
+        let wait = async {
+            loop {
+                match self.client.poll_output() {
+                    ClientOutput::Send(bytes) => self.socket.write_all(&bytes).await.unwrap(),
+                    ClientOutput::Event(event) => return event,
+                    ClientOutput::Idle => {
+                        let read = self.socket.read_buf(&mut self.buffer).await.unwrap();
+                        assert!(read > 0, "closed without a word");
+                        self.client.handle_bytes(&mut self.buffer).unwrap();
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .expect("an answer")
     }
 }
 
@@ -368,6 +414,31 @@ async fn strangers_do_not_disturb_a_publisher() {
     origin
         .measured("rushlane_ingest_rtmp_closes_total{reason=\"version\"} 2")
         .await;
+}
+
+#[tokio::test]
+async fn busy_room_is_refused_with_a_reason() {
+    let origin = Origin::start(Config::default());
+    let mut first = Host::connect(&origin, "r").await;
+    assert_eq!(first.told().await, ClientEvent::Published);
+    let mut second = Host::connect(&origin, "r").await;
+    let reason = "room r is being published to from another encoder; stop that one first";
+    assert_eq!(second.told().await, ClientEvent::Refused(reason.into()));
+    let mut other = Host::connect(&origin, "s").await;
+    assert_eq!(other.told().await, ClientEvent::Published);
+    origin.measured("rushlane_ingest_rtmp_publishers 2").await;
+}
+
+#[tokio::test]
+async fn publisher_that_is_taken_over_is_told_why() {
+    let origin = Origin::start_with(Config::default(), OnBusy::Takeover);
+    let mut first = Host::connect(&origin, "r").await;
+    assert_eq!(first.told().await, ClientEvent::Published);
+    let mut second = Host::connect(&origin, "r").await;
+    assert_eq!(second.told().await, ClientEvent::Published);
+    let reason = "another encoder has taken over this room";
+    assert_eq!(first.told().await, ClientEvent::Refused(reason.into()));
+    origin.measured("rushlane_ingest_rtmp_publishers 1").await;
 }
 
 #[tokio::test]
