@@ -291,3 +291,32 @@ fn cache_lifetimes_follow_the_table() {
     check(Answer::Gone, "max-age=12");
     check(Answer::Refused, "no-store");
 }
+
+#[test]
+fn a_request_that_waited_never_gets_the_playlist_that_was_there() {
+    let clip = Clip::default();
+    for (msn, part) in (11..13).flat_map(|msn| (0..9).map(move |part| (msn, part))) {
+        let directives = Directives {
+            msn: Some(msn),
+            part: Some(part),
+            skip: Skip::No,
+        };
+        let mut timeline = live();
+        if timeline.request(&directives) == Decision::Now {
+            continue;
+        }
+        let before = timeline.render(Skip::No, &[]);
+        let mut feed = (11..14).flat_map(|id| (0..60).map(move |index| (id, index)));
+        while timeline.request(&directives) != Decision::Now {
+            let (id, index) = feed.find(|&at| at > (11, 19)).unwrap();
+            if index == 0 {
+                timeline.close_group();
+                timeline.open_group(&Arc::new(clip.head(id))).unwrap();
+            }
+            timeline.push(&clip.frame(id, index));
+        }
+        assert_ne!(timeline.render(Skip::No, &[]), before, "{msn}.{part}");
+        let wanted = Position { msn, part };
+        assert!(timeline.position().unwrap() >= wanted, "{msn}.{part}");
+    }
+}
