@@ -1,1 +1,54 @@
-//! The desk: health, metrics and the admin API of a node.
+//! The desk: health, metrics and the admin API of a node (INTERFACE, "Operate").
+//!
+//! Sees every service and is seen by none. Runs on its own thread with its own runtime, so that it
+//! answers when the data path is full. Deliberately changes nothing yet: it only tells.
+//!
+//! Invariant: nothing here waits on a service; every answer is read from what the services publish.
+
+mod api;
+mod openapi;
+mod rooms;
+mod server;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+pub use api::{NodeInfo, Sources};
+pub use server::Server;
+
+/// The admin port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where it listens; port 0 takes a free one. Leave it on loopback, or set `token` too.
+    #[serde(with = "crate::net::listen")]
+    pub listen: Option<SocketAddr>,
+    /// The bearer token that requests from other than loopback listeners must carry.
+    pub token: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
+            token: None,
+        }
+    }
+}
+
+/// Why the desk cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is taken or not ours to take.
+    #[error("admin.listen: {address}: {error}; choose another port, or 0 for a free one")]
+    Bind {
+        /// The address in the configuration.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// No thread could be started.
+    #[error("the admin thread cannot start: {0}")]
+    Thread(std::io::Error),
+}

@@ -1,1 +1,125 @@
 //! The roof: wires a role (origin, edge, dev) from its configuration.
+//!
+//! Order of a start: check everything that was typed, bind every socket, only then serve; so a
+//! taken port is one line and exit 2, never half a node. Order of a stop: not ready, no new
+//! sessions, the services end what they serve inside the grace, then exit 0.
+
+mod assembly;
+pub mod config;
+mod demo;
+mod dev;
+mod signals;
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+use crate::node::config::{Config, Override};
+use crate::runtime::Shutdown;
+use crate::{admin, ingest, net, relay};
+
+pub use dev::Options as DevOptions;
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Hosts push to it.
+    Origin,
+    /// It pulls from parents and serves viewers or other edges.
+    Edge,
+    /// Part of `rushlane dev`.
+    #[value(skip)]
+    Dev,
+}
+
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Edge => "edge",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a node cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration has faults.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The admin port.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// A listener or certificate of the HTTP front.
+    #[error(transparent)]
+    Net(#[from] net::Error),
+    /// The relay's listener.
+    #[error(transparent)]
+    Relay(#[from] relay::Error),
+    /// The RTMP listener.
+    #[error(transparent)]
+    Rtmp(#[from] ingest::rtmp::Error),
+    /// Threads, signals or the data folder.
+    #[error("{0}: {1}")]
+    System(&'static str, std::io::Error),
+}
+
+impl Error {
+    /// True for faults that the user mends by configuration: exit code 2.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, Self::System(..))
+    }
+}
+
+/// Runs one node until a signal, then drains it.
+///
+/// Errors: the configuration cannot be served (a taken port, a missing file).
+pub fn run(config: Config, role: Role) -> Result<(), Error> {
+    let runtime = media_runtime(config.node.media_threads)?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        let node = assembly::Node::start(&config, role, None, &shutdown)?;
+        for (key, address) in node.listeners() {
+            tracing::info!(key, address, "listening");
+        }
+        tracing::info!(
+            role = role.as_str(),
+            version = env!("CARGO_PKG_VERSION"),
+            "started"
+        );
+        signals::wait().await?;
+        node.stop().await;
+        Ok(())
+    })
+}
+
+/// Runs the embedded default until a signal, then drains it.
+///
+/// Errors: an override has a fault, or a port is taken.
+pub fn run_dev(options: &DevOptions, overrides: &[Override]) -> Result<(), Error> {
+    media_runtime(0)?.block_on(dev::run(options, overrides))
+}
+
+/// The runtime of ingest, relay and packaging; viewers have workers of their own (D3).
+fn media_runtime(threads: usize) -> Result<tokio::runtime::Runtime, Error> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = if threads == 0 {
+        (cores / 2).clamp(1, 4)
+    } else {
+        threads
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("media")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::System("the media threads cannot start", error))
+}

@@ -53,7 +53,7 @@ pub struct Config {
     /// PEM file of the relay's certificate authority: who may be a parent or a child.
     pub ca: Option<PathBuf>,
     /// PEM file of this node's certificate chain.
-    pub cert: Option<PathBuf>,
+    pub certificate: Option<PathBuf>,
     /// PEM file of its private key.
     pub key: Option<PathBuf>,
     /// How the sender paces itself.
@@ -91,7 +91,7 @@ impl Default for Config {
             parents: Vec::new(),
             server_name: None,
             ca: None,
-            cert: None,
+            certificate: None,
             key: None,
             congestion: Congestion::default(),
             linger_seconds: 10,

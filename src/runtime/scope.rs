@@ -85,7 +85,7 @@ impl TaskScope {
     {
         let task = self
             .abortable(task)
-            .instrument(tracing::info_span!("task", name));
+            .instrument(tracing::debug_span!(parent: None, "task", name));
         self.tracker.spawn(task)
     }
 
@@ -96,7 +96,7 @@ impl TaskScope {
     {
         let task = self
             .abortable(task)
-            .instrument(tracing::info_span!("task", name));
+            .instrument(tracing::debug_span!(parent: None, "task", name));
         self.tracker.spawn_local(task)
     }
 

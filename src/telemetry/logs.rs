@@ -1,6 +1,6 @@
 //! Log output: key-value lines or JSON on stderr.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -26,6 +26,7 @@ pub fn init_logs(format: LogFormat, filter: &str) {
         .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_target(true).try_init(),

@@ -1,0 +1,181 @@
+//! The routes of the admin port.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::admin::{openapi, rooms};
+use crate::delivery::Delivery;
+use crate::ingest::publisher;
+use crate::live;
+use crate::relay;
+use crate::runtime::{Shutdown, clock};
+use crate::telemetry::Metrics;
+
+/// The type of the text that Prometheus scrapes.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a node is, for `/api/v1/node`.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeInfo {
+    /// Its name.
+    pub name: String,
+    /// `origin`, `edge` or `dev`.
+    pub role: &'static str,
+    /// The version of the binary.
+    pub version: &'static str,
+    /// When it started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// The addresses it listens on, by configuration key, as they were taken.
+    pub listeners: Vec<(&'static str, String)>,
+}
+
+/// Where the answers come from.
+#[derive(Clone)]
+pub struct Sources {
+    /// The node.
+    pub node: NodeInfo,
+    /// Its live rooms.
+    pub store: live::Store,
+    /// The publishers, where hosts push to this node.
+    pub publishers: Option<publisher::Desk>,
+    /// The parent side of the relay, where children dial in.
+    pub children: Option<relay::Server>,
+    /// The child side of the relay, where the node has parents.
+    pub parents: Option<relay::Puller>,
+    /// The viewers, where the node serves them.
+    pub delivery: Option<Delivery>,
+    /// All metrics.
+    pub metrics: Metrics,
+    /// The node's wish to stop.
+    pub shutdown: Shutdown,
+}
+
+/// All routes.
+pub(super) fn router(sources: Sources) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/node", get(node))
+        .route("/api/v1/rooms", get(all_rooms))
+        .route("/api/v1/rooms/{room}", get(one_room))
+        .route("/api/v1/peers", get(peers))
+        .route(
+            "/api/v1/openapi.json",
+            get(|| async { Json(openapi::document()) }),
+        )
+        .fallback(|| async {
+            problem(
+                StatusCode::NOT_FOUND,
+                "no such path: see /api/v1/openapi.json",
+            )
+        })
+        .method_not_allowed_fallback(|| async {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "this path answers GET")
+        })
+        .with_state(Arc::new(sources))
+}
+
+type Desk = State<Arc<Sources>>;
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(sources): Desk) -> Response {
+    match unready(&sources) {
+        None => "ready\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+/// Why the node takes no new viewers, if so.
+fn unready(sources: &Sources) -> Option<&'static str> {
+    if sources.shutdown.is_requested() {
+        return Some("draining");
+    }
+    if sources
+        .parents
+        .as_ref()
+        .is_some_and(|parents| !parents.is_connected())
+    {
+        return Some("no parent is connected");
+    }
+    None
+}
+
+async fn metrics(State(sources): Desk) -> Response {
+    (
+        [(header::CONTENT_TYPE, OPENMETRICS)],
+        sources.metrics.encode(),
+    )
+        .into_response()
+}
+
+async fn node(State(sources): Desk) -> Json<Value> {
+    let node = &sources.node;
+    let listeners: serde_json::Map<String, Value> = node
+        .listeners
+        .iter()
+        .map(|(key, address)| ((*key).to_owned(), Value::from(address.as_str())))
+        .collect();
+    Json(json!({
+        "name": node.name,
+        "role": node.role,
+        "version": node.version,
+        "started_ms": node.started_ms,
+        "uptime_ms": clock::unix_us() / 1000 - node.started_ms,
+        "ready": unready(&sources).is_none(),
+        "unready_reason": unready(&sources),
+        "rooms": sources.store.broadcasts().len(),
+        "listeners": listeners,
+    }))
+}
+
+async fn all_rooms(State(sources): Desk) -> Json<Value> {
+    let rooms: Vec<_> = sources
+        .store
+        .broadcasts()
+        .iter()
+        .map(|broadcast| rooms::summary(broadcast, &sources))
+        .collect();
+    Json(json!({ "rooms": rooms }))
+}
+
+async fn one_room(State(sources): Desk, Path(room): Path<String>) -> Response {
+    match sources.store.room(&room) {
+        Some(broadcast) => Json(rooms::detail(&broadcast, &sources)).into_response(),
+        None => problem(StatusCode::NOT_FOUND, "this room is not live on this node"),
+    }
+}
+
+async fn peers(State(sources): Desk) -> Json<Value> {
+    Json(json!({
+        "parents": sources.parents.as_ref().map(relay::Puller::status),
+        "children": sources.children.as_ref().map(relay::Server::status),
+    }))
+}
+
+/// An error as RFC 9457 has it.
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/problem+json")],
+        body.to_string(),
+    )
+        .into_response()
+}

@@ -1,0 +1,68 @@
+//! The OpenAPI description of the admin port.
+
+use serde_json::{Value, json};
+
+/// The whole document; a test holds it against the routes.
+pub(super) fn document() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Rushlane admin API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Health, metrics and state of one node. Errors are RFC 9457 problems.",
+        },
+        "security": [{}, { "bearer": [] }],
+        "components": { "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } } },
+        "paths": {
+            "/healthz": plain("The process lives."),
+            "/readyz": plain("200: the node takes new viewers; 503: the body says why not."),
+            "/metrics": plain("All metrics as OpenMetrics text."),
+            "/api/v1/node": object("What this node is and where it listens."),
+            "/api/v1/rooms": object("All live rooms with their viewers by protocol."),
+            "/api/v1/rooms/{room}": room(),
+            "/api/v1/peers": object("The relay's links: parents and children."),
+            "/api/v1/openapi.json": object("This document."),
+        },
+    })
+}
+
+fn plain(summary: &str) -> Value {
+    json!({ "get": { "summary": summary, "responses": { "200": {
+        "description": summary, "content": { "text/plain": {} },
+    } } } })
+}
+
+fn object(summary: &str) -> Value {
+    let content = json!({ "application/json": { "schema": { "type": "object" } } });
+    let response = json!({ "description": summary, "content": content });
+    json!({ "get": { "summary": summary, "responses": { "200": response } } })
+}
+
+fn room() -> Value {
+    let summary = "One room: tracks, bitrate, frame rate, key interval, viewers, latency by hop.";
+    let mut path = object(summary);
+    path["get"]["parameters"] = json!([{
+        "name": "room", "in": "path", "required": true, "schema": { "type": "string" },
+    }]);
+    path["get"]["responses"]["404"] = json!({ "description": "The room is not live here." });
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let routes = include_str!("api.rs");
+        let document = document();
+        let described = document["paths"].as_object().unwrap();
+        let mut found = 0;
+        for route in routes.split(".route(").skip(1) {
+            let path = route.split('"').nth(1).unwrap();
+            assert!(described.contains_key(path), "{path} is not described");
+            found += 1;
+        }
+        assert_eq!(found, described.len());
+    }
+}

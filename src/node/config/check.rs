@@ -1,0 +1,162 @@
+//! What a configuration means: the faults that no single key shows.
+
+use crate::node::Role;
+use crate::node::config::{Config, Fault, Source};
+
+/// All faults of meaning of `config` for a node of `role`, at their places in `source`.
+pub fn meaning(config: &Config, role: Role, source: &Source<'_>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |path: &[&str], message: &str| faults.push(source.fault_at(path, message));
+    node(config, &mut fault);
+    match role {
+        Role::Origin => origin(config, &mut fault),
+        Role::Edge => edge(config, &mut fault),
+        Role::Dev => {}
+    }
+    tls(config, role, source, &mut fault);
+    admin(config, &mut fault);
+    faults
+}
+
+type Report<'a> = dyn FnMut(&[&str], &str) + 'a;
+
+fn node(config: &Config, fault: &mut Report<'_>) {
+    let name = &config.node.name;
+    if name.len() > 64 || !name.chars().all(|c| c.is_ascii_graphic()) {
+        fault(
+            &["node", "name"],
+            "use at most 64 visible ASCII characters, or leave it empty",
+        );
+    }
+    if !(1..=600).contains(&config.node.grace_seconds) {
+        fault(&["node", "grace_seconds"], "use 1 to 600 seconds");
+    }
+    if config.node.media_threads > 64 {
+        fault(&["node", "media_threads"], "use 0 (half the cores) to 64");
+    }
+    if !(10..=3600).contains(&config.live.window_seconds) {
+        fault(&["live", "window_seconds"], "use 10 to 3600 seconds");
+    }
+    if config.live.window_bytes < 1 << 20 {
+        fault(&["live", "window_bytes"], "use at least 1048576 (1 MiB)");
+    }
+    if config.live.rooms_max == 0 {
+        fault(&["live", "rooms_max"], "use at least 1");
+    }
+    if config.live.tracks_max < 2 {
+        fault(
+            &["live", "tracks_max"],
+            "use at least 2: one of video, one of audio",
+        );
+    }
+    if config.delivery.playlist_window_seconds > config.live.window_seconds {
+        let message = format!(
+            "is above live.window_seconds ({}): playlists would name segments that are gone",
+            config.live.window_seconds
+        );
+        fault(&["delivery", "playlist_window_seconds"], &message);
+    }
+}
+
+fn origin(config: &Config, fault: &mut Report<'_>) {
+    if config.rtmp.listen.is_none() && config.rtmp.tls_listen.is_none() {
+        fault(
+            &["rtmp"],
+            "an origin needs rtmp.listen or rtmp.tls_listen: no host could push",
+        );
+    }
+    if !config.relay.parents.is_empty() {
+        fault(
+            &["relay", "parents"],
+            "an origin has no parents: remove it, or run `rushlane edge`",
+        );
+    }
+}
+
+fn edge(config: &Config, fault: &mut Report<'_>) {
+    if config.relay.parents.is_empty() {
+        fault(
+            &["relay", "parents"],
+            "an edge needs at least one parent, such as \"origin:4430\"",
+        );
+    }
+    if config.http.listen.is_none() && config.http.tls_listen.is_none() {
+        let relays = config.relay.listen.is_some();
+        if !relays {
+            fault(
+                &["http"],
+                "an edge needs http.listen, http.tls_listen or relay.listen",
+            );
+        }
+    }
+}
+
+fn tls(config: &Config, role: Role, source: &Source<'_>, fault: &mut Report<'_>) {
+    let http = &config.http;
+    if http.certificate.is_some() != http.key.is_some() {
+        fault(
+            &["http"],
+            "certificate and key go together: set both or neither",
+        );
+    }
+    // The default port opens when there is a certificate; one that was asked for needs it.
+    let wanted = http.tls_listen.is_some() && source.sets(&["http", "tls_listen"]);
+    if wanted && http.certificate.is_none() && role != Role::Dev {
+        fault(
+            &["http", "tls_listen"],
+            "needs http.certificate and http.key; leave tls_listen out to serve plain HTTP only",
+        );
+    }
+    if role == Role::Dev {
+        return;
+    }
+    if config.rtmp.tls_listen.is_some() && http.certificate.is_none() && role == Role::Origin {
+        fault(
+            &["rtmp", "tls_listen"],
+            "needs http.certificate and http.key: RTMPS serves them",
+        );
+    }
+    let relay = &config.relay;
+    let relays = relay.listen.is_some() || !relay.parents.is_empty();
+    for (key, file) in [
+        ("ca", &relay.ca),
+        ("certificate", &relay.certificate),
+        ("key", &relay.key),
+    ] {
+        if relays && file.is_none() {
+            let message = "is missing: the relay speaks mutual TLS only; `rushlane dev --data DIR` \
+                           writes a CA and certificates to try";
+            fault(&["relay", key], message);
+        }
+    }
+    let files = [
+        (["http", "certificate"], &http.certificate),
+        (["http", "key"], &http.key),
+        (["relay", "ca"], &relay.ca),
+        (["relay", "certificate"], &relay.certificate),
+        (["relay", "key"], &relay.key),
+    ];
+    for (path, file) in files {
+        if let Some(file) = file
+            && let Err(error) = std::fs::File::open(file)
+        {
+            fault(&path, &format!("{}: {error}", file.display()));
+        }
+    }
+}
+
+fn admin(config: &Config, fault: &mut Report<'_>) {
+    let admin = &config.admin;
+    if let Some(listen) = admin.listen
+        && !listen.ip().is_loopback()
+        && admin.token.is_none()
+    {
+        fault(
+            &["admin", "listen"],
+            "is no loopback address: set admin.token too, or listen on 127.0.0.1",
+        );
+    }
+    if admin.token.as_ref().is_some_and(|token| token.len() < 16) {
+        fault(&["admin", "token"], "use at least 16 characters");
+    }
+}

@@ -1,0 +1,236 @@
+//! `rushlane dev`: an origin and an edge in one process, talking over real QUIC on loopback, with a
+//! demo host that pushes over real RTMP. Two whole nodes; nothing in them knows that it is a demo.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::net::tls::{Authority, Identity};
+use crate::node::assembly::{Certificates, Node};
+use crate::node::config::{Config, Override};
+use crate::node::{Error, Role, demo, signals};
+use crate::runtime::{Shutdown, TaskScope};
+
+/// What `rushlane dev` can be told beyond the configuration.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where certificates are kept for others to try with.
+    pub data: Option<PathBuf>,
+    /// Run the demo host.
+    pub host: bool,
+    /// Open the player page.
+    pub open: bool,
+}
+
+/// Runs both nodes until a signal, then drains them.
+pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error> {
+    let config = Config::read("rushlane dev", "", Role::Dev, overrides)?;
+    let shutdown = Shutdown::new();
+    let authority = Authority::create("Rushlane development CA");
+    let made = Made::create(&authority)?;
+    if let Some(data) = &options.data {
+        made.write(data)
+            .map_err(|error| Error::System("--data", error))?;
+    }
+    let origin = origin_config(&config);
+    let origin = Node::start(
+        &origin,
+        Role::Origin,
+        Some(made.certificates(&made.origin)),
+        &shutdown,
+    )?;
+    let parent = origin
+        .address("relay.listen")
+        .expect("the origin of dev listens");
+    let edge = edge_config(config, parent);
+    let edge = Node::start(
+        &edge,
+        Role::Edge,
+        Some(made.certificates(&made.edge)),
+        &shutdown,
+    )?;
+    let urls = Urls::of(&origin, &edge);
+    let scope = TaskScope::under(&shutdown);
+    if options.host
+        && let Some(rtmp) = origin.address("rtmp.listen")
+    {
+        scope.spawn(
+            "demo.host",
+            demo::run(loopback(rtmp), scope.shutdown().clone()),
+        );
+    }
+    urls.print(options.host);
+    if options.open {
+        open(&urls.watch());
+    }
+    signals::wait().await?;
+    scope.finish(Duration::from_secs(1)).await;
+    edge.stop().await;
+    origin.stop().await;
+    Ok(())
+}
+
+/// The origin's half: publishing and the parent side of the relay. Its admin port is a free one.
+fn origin_config(config: &Config) -> Config {
+    let mut origin = config.clone();
+    origin.node.name = "dev-origin".into();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    origin.relay.listen = Some(config.relay.listen.unwrap_or(any));
+    origin.relay.parents.clear();
+    origin.http.listen = None;
+    origin.http.tls_listen = None;
+    origin.admin.listen = config.admin.listen.map(|_| any);
+    origin
+}
+
+/// The edge's half: viewers, and the child side of the relay.
+fn edge_config(mut config: Config, parent: SocketAddr) -> Config {
+    config.node.name = "dev-edge".into();
+    config.relay.listen = None;
+    config.relay.parents = vec![loopback(parent).to_string()];
+    config.relay.server_name = Some("localhost".into());
+    config
+}
+
+/// An address to reach a listener of this process by.
+fn loopback(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let ip = if address.is_ipv4() {
+        [127, 0, 0, 1].into()
+    } else {
+        [0, 0, 0, 0, 0, 0, 0, 1u16].into()
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The certificates of a development fleet.
+struct Made {
+    ca: rustls::pki_types::CertificateDer<'static>,
+    origin: Identity,
+    edge: Identity,
+    http: Identity,
+}
+
+impl Made {
+    fn create(authority: &Authority) -> Result<Self, Error> {
+        let names = ["localhost", "127.0.0.1", "::1"];
+        Ok(Self {
+            ca: authority.certificate(),
+            origin: authority.issue(&names)?,
+            edge: authority.issue(&names)?,
+            http: authority.issue(&names)?,
+        })
+    }
+
+    fn certificates(&self, relay: &Identity) -> Certificates {
+        Certificates {
+            relay_ca: vec![self.ca.clone()],
+            relay: relay.clone(),
+            http: self.http.clone(),
+        }
+    }
+
+    /// Writes PEM files into `data/tls`: the CA and the identities of an origin, an edge and the
+    /// HTTP front.
+    fn write(&self, data: &Path) -> std::io::Result<()> {
+        let folder = data.join("tls");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(
+            folder.join("relay-ca.pem"),
+            pem_text("CERTIFICATE", &self.ca),
+        )?;
+        for (name, identity) in [
+            ("origin", &self.origin),
+            ("edge", &self.edge),
+            ("http", &self.http),
+        ] {
+            let chain: String = identity
+                .chain
+                .iter()
+                .map(|part| pem_text("CERTIFICATE", part))
+                .collect();
+            std::fs::write(folder.join(format!("{name}.pem")), chain)?;
+            let key = pem_text("PRIVATE KEY", identity.key.secret_der());
+            std::fs::write(folder.join(format!("{name}.key")), key)?;
+        }
+        Ok(())
+    }
+}
+
+fn pem_text(label: &str, der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new(label, der))
+}
+
+/// What a person wants to open.
+struct Urls {
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    rtmp: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
+    origin_admin: Option<SocketAddr>,
+}
+
+impl Urls {
+    fn of(origin: &Node, edge: &Node) -> Self {
+        Self {
+            http: edge.address("http.listen").map(loopback),
+            https: edge.address("http.tls_listen").map(loopback),
+            rtmp: origin.address("rtmp.listen").map(loopback),
+            admin: edge.address("admin.listen"),
+            origin_admin: origin.address("admin.listen"),
+        }
+    }
+
+    /// The base that pages are opened from.
+    fn base(&self) -> String {
+        match (self.http, self.https) {
+            (Some(http), _) => format!("http://{http}"),
+            (None, Some(https)) => format!("https://{https}"),
+            (None, None) => "http://(http.listen is off)".into(),
+        }
+    }
+
+    fn watch(&self) -> String {
+        format!("{}/watch/demo", self.base())
+    }
+
+    /// One URL a line, its label first.
+    #[expect(clippy::print_stdout, reason = "the result of the command")]
+    fn print(&self, host: bool) {
+        let base = self.base();
+        println!("watch    {}", self.watch());
+        println!("rooms    {base}/");
+        println!("hls      {base}/live/demo/index.m3u8");
+        println!("flv      {base}/live/demo.flv");
+        if let Some(https) = self.https {
+            println!("https    https://{https}/live/demo/index.m3u8");
+        }
+        if let Some(rtmp) = self.rtmp {
+            println!(
+                "rtmp     rtmp://{rtmp}/live/{}",
+                if host { "ROOM" } else { "demo" }
+            );
+        }
+        if let Some(admin) = self.admin {
+            println!("admin    http://{admin}/api/v1/rooms");
+            println!("metrics  http://{admin}/metrics");
+        }
+        if let Some(admin) = self.origin_admin {
+            println!("origin   http://{admin}/api/v1/rooms");
+        }
+    }
+}
+
+/// Opens `url` with the desktop's opener; a machine without one only loses the convenience.
+fn open(url: &str) {
+    let opener = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    if let Err(error) = std::process::Command::new(opener).arg(url).spawn() {
+        tracing::info!(opener, %error, "no browser was opened");
+    }
+}
