@@ -10,8 +10,10 @@ mod admission;
 mod error;
 pub mod http;
 pub mod listen;
+mod quic;
 mod server;
 pub mod socket;
+mod tcp;
 pub mod tls;
 mod worker;
 

@@ -13,10 +13,10 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio::sync::oneshot;
 
-use crate::net::http::{Config, Metrics, Service, http3};
+use crate::net::http::{Config, Metrics, Service};
 use crate::net::tls::{self, ServerCertificates};
 use crate::net::worker::{Sockets, Worker};
-use crate::net::{Error, socket};
+use crate::net::{Error, quic, socket};
 use crate::runtime::Shutdown;
 
 /// Tries at finding one free port for both TCP and UDP.
@@ -122,7 +122,7 @@ impl Server {
         };
         let tls = alpn(&[b"h2", b"http/1.1"]).map(Arc::new);
         let quic =
-            alpn(&[b"h3"]).map(|tls| http3::Settings::new(tls, self.config.congestion, workers));
+            alpn(&[b"h3"]).map(|tls| quic::Settings::new(tls, self.config.congestion, workers));
         let mut ends = Vec::new();
         for (index, (sockets, make_service)) in self.workers.into_iter().enumerate() {
             let worker = Worker {

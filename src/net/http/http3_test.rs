@@ -1,14 +1,19 @@
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use bytes::Buf as _;
 use h3::client::{RequestStream as ClientStream, SendRequest};
 use h3_quinn::{BidiStream, OpenStreams};
+use quinn::Endpoint;
 use quinn::crypto::rustls::QuicClientConfig;
 use tokio::task::LocalSet;
 
 use super::*;
+use crate::net::http::Congestion;
 use crate::net::http::Sink;
 use crate::net::http::fake::{self, Fake, WAIT, until};
+use crate::net::quic::Settings;
 use crate::net::{socket, tls};
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
