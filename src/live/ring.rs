@@ -107,19 +107,20 @@ impl Ring {
             return;
         };
         while self.slots.len() > 1 {
-            let Some(oldest) = self.slots.first_entry() else {
-                return;
-            };
-            let too_old = match &oldest.get().head {
-                Some(head) => newest_dts.saturating_sub(head.dts) > window,
-                None => false,
-            };
+            // A group that never opened is as old as the one after it.
+            let oldest_dts = self
+                .slots
+                .values()
+                .find_map(|slot| Some(slot.head.as_ref()?.dts));
+            let too_old = oldest_dts.is_some_and(|dts| newest_dts.saturating_sub(dts) > window);
             if !too_old && self.bytes <= bytes {
                 return;
             }
-            let (id, slot) = oldest.remove_entry();
+            let Some((id, slot)) = self.slots.pop_first() else {
+                return;
+            };
             self.bytes -= slot.bytes;
-            self.start = Some(id.next());
+            self.start = self.start.max(Some(id.next()));
         }
     }
 

@@ -148,6 +148,22 @@ fn window_is_bounded_by_time_and_bytes() {
 }
 
 #[test]
+fn groups_that_never_came_do_not_stop_the_window() {
+    let (_broadcast, producer) = track(Config {
+        window_seconds: 10,
+        ..Config::default()
+    });
+    producer.set_start(Id(0));
+    producer.miss(Id(0));
+    for id in 1..100 {
+        let group = producer.group(head(id)).unwrap();
+        group.append(frame(head(id).dts, true));
+        group.finish();
+    }
+    assert_eq!(producer.consumer().range(), Some((Id(94), Id(99))));
+}
+
+#[test]
 fn slow_reader_goes_on_at_the_newest_key() {
     let (_broadcast, track) = track(Config {
         window_seconds: 4,
