@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use crate::relay::Error;
+use crate::relay::error::{CLOSE_STUCK, Error};
 use crate::relay::wire::control::{Hello, Message, take};
 use crate::relay::wire::{self, VERSION};
 
@@ -15,6 +15,9 @@ pub(super) const OUTBOX_MAX: usize = 256;
 
 /// How long a peer may take for its first message, in seconds.
 const HELLO_SECONDS: u64 = 5;
+
+/// How long the control stream may stand still, in seconds.
+const STUCK_SECONDS: u64 = 5;
 
 /// The most bytes taken from a stream at once.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -66,13 +69,25 @@ impl Reader {
     }
 }
 
-/// Writes what is put into the outbox until it closes or the connection ends.
-pub(super) async fn write(mut stream: quinn::SendStream, mut inbox: mpsc::Receiver<Message>) {
+/// Writes what is put into the outbox until it closes or the connection ends. A peer that does not
+/// let the control stream move for [`STUCK_SECONDS`] has stopped reading altogether: its link is
+/// closed, so that nothing piles up for it.
+pub(super) async fn write(
+    mut stream: quinn::SendStream,
+    mut inbox: mpsc::Receiver<Message>,
+    connection: quinn::Connection,
+) {
     let mut messages = Vec::with_capacity(OUTBOX_MAX);
     while inbox.recv_many(&mut messages, OUTBOX_MAX).await > 0 {
         let mut chunks: Vec<Bytes> = messages.drain(..).map(|message| message.encode()).collect();
-        if stream.write_all_chunks(&mut chunks).await.is_err() {
-            return;
+        let wait = Duration::from_secs(STUCK_SECONDS);
+        match tokio::time::timeout(wait, stream.write_all_chunks(&mut chunks)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                connection.close(CLOSE_STUCK, b"the control stream is not read");
+                return;
+            }
         }
     }
 }

@@ -105,6 +105,9 @@ pub(super) const CLOSE_PROTOCOL: quinn::VarInt = quinn::VarInt::from_u32(1);
 /// The peer is not wanted here: another version, or this node itself.
 pub(super) const CLOSE_REFUSED: quinn::VarInt = quinn::VarInt::from_u32(2);
 
+/// The peer does not read what it is sent.
+pub(super) const CLOSE_STUCK: quinn::VarInt = quinn::VarInt::from_u32(3);
+
 /// The stream's rest will not come: it is late, or the group left the window.
 pub(super) const STREAM_DROPPED: quinn::VarInt = quinn::VarInt::from_u32(1);
 /// The receiver does not want the stream.

@@ -30,6 +30,7 @@ struct State {
     /// All groups before this one are done; `None` before the parent named the first.
     next: Option<Id>,
     groups: BTreeMap<Id, Slot>,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -54,21 +55,12 @@ impl Intake {
 
     /// The parent names the first group that will come; those before it will not.
     pub(super) fn start(&self, start: Id) {
-        let mut state = self.state.lock();
-        match state.next {
-            None => self.track.set_start(start),
-            Some(next) if start <= next => return,
-            Some(next) if start.0 - next.0 > GROUPS_MAX as u64 => self.track.set_start(start),
-            Some(mut next) => {
-                while next < start {
-                    self.give_up(&mut state, next);
-                    next = next.next();
-                }
-            }
-        }
-        state.groups.retain(|id, _| *id >= start);
-        state.next = Some(start);
-        state.advance();
+        self.move_to(&mut self.state.lock(), start);
+    }
+
+    /// Nobody wants the track any more: streams still under way leave the store alone.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
     }
 
     /// What to ask a parent for.
@@ -86,7 +78,8 @@ impl Intake {
     /// The rest of this group will not come.
     pub(super) fn missed(&self, id: Id) {
         let mut state = self.state.lock();
-        if state.next.is_some_and(|next| id >= next) {
+        let within = |next: Id| id >= next && id.0 - next.0 <= GROUPS_MAX as u64;
+        if state.next.is_some_and(within) {
             self.give_up(&mut state, id);
             state.advance();
         }
@@ -102,7 +95,7 @@ impl Intake {
     pub(super) fn enter(self: &Arc<Self>, head: Head, first_frame: u64) -> Option<Incoming> {
         let id = head.id;
         let mut state = self.state.lock();
-        if state.next.is_none_or(|next| id < next) {
+        if state.closed || state.next.is_none_or(|next| id < next) {
             return None;
         }
         let (producer, frames) = match state.groups.remove(&id) {
@@ -129,10 +122,9 @@ impl Intake {
         };
         state.groups.insert(id, Slot::Busy);
         if state.groups.len() > GROUPS_MAX
-            && let Some(hole) = state.next
+            && let Some((&first, _)) = state.groups.first_key_value()
         {
-            self.give_up(&mut state, hole);
-            state.advance();
+            self.move_to(&mut state, first);
         }
         Some(Incoming {
             intake: self.clone(),
@@ -141,6 +133,24 @@ impl Intake {
             frames,
             skip,
         })
+    }
+
+    /// Goes on at `start`; what is missing before it will not come.
+    fn move_to(&self, state: &mut State, start: Id) {
+        match state.next {
+            None => self.track.set_start(start),
+            Some(next) if start <= next => return,
+            Some(next) if start.0 - next.0 > GROUPS_MAX as u64 => self.track.set_start(start),
+            Some(mut next) => {
+                while next < start {
+                    self.give_up(state, next);
+                    next = next.next();
+                }
+            }
+        }
+        state.groups.retain(|id, _| *id >= start);
+        state.next = Some(start);
+        state.advance();
     }
 
     fn give_up(&self, state: &mut State, id: Id) {
@@ -218,3 +228,7 @@ impl Drop for Incoming {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "intake_test.rs"]
+mod tests;

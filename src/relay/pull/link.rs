@@ -191,6 +191,7 @@ impl Subscription {
 
     /// Waits for the groups that are still under way when a track is over, but not for ever.
     pub(super) async fn drained(&mut self) {
+        let link = self.link.clone();
         let drained = async {
             while let Answer::Ended(Some(last)) = self.over().await
                 && !self.intake.has_all(last)
@@ -198,8 +199,12 @@ impl Subscription {
                 tokio::time::sleep(DRAIN_STEP).await;
             }
         };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::debug!("the last groups of a track did not come");
+        tokio::select! {
+            () = drained => {}
+            _ = link.connection.closed() => {}
+            () = tokio::time::sleep(DRAIN) => {
+                tracing::debug!("the last groups of a track did not come");
+            }
         }
     }
 

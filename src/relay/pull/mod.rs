@@ -16,6 +16,8 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
 use crate::live::Store;
@@ -32,7 +34,11 @@ const WAIT_MIN: Duration = Duration::from_millis(200);
 /// The longest wait between two rounds of dials.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// A link that held this long was a good one: its parents are dialled again at once.
+/// How long a parent may take to answer before the next one is dialled too: a round trip around
+/// the world.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// A link that held this long was a good one: the parents are dialled again at once.
 const STEADY: Duration = Duration::from_secs(1);
 
 /// How often orphaned rooms are looked at.
@@ -113,27 +119,53 @@ impl Puller {
 }
 
 impl Shared {
-    /// Goes through the parents in their order, again from the first whenever a link is lost.
+    /// Keeps a link up, for as long as there is a parent that answers.
     async fn dial_for_ever(self: &Arc<Self>, scope: &TaskScope) {
         let mut wait = WAIT_MIN;
-        'rounds: loop {
-            for parent in &self.config.parents {
-                self.metrics.dials.inc();
-                match session::dial(self, parent).await {
-                    Ok(connection) => {
-                        let begun = clock::now();
-                        session::run(self, parent, &connection, scope).await;
-                        if begun.elapsed() >= STEADY {
-                            wait = WAIT_MIN;
-                            continue 'rounds;
-                        }
-                    }
-                    Err(error) => tracing::warn!(parent, %error, "parent does not answer"),
-                }
+        loop {
+            if self.go_round(scope).await {
+                wait = WAIT_MIN;
+            } else {
+                tokio::time::sleep(jittered(wait)).await;
+                wait = (wait * 2).min(WAIT_MAX);
             }
-            tokio::time::sleep(jittered(wait)).await;
-            wait = (wait * 2).min(WAIT_MAX);
         }
+    }
+
+    /// Links up with one parent after the other, until a link has held for a while or none is left.
+    /// True in the first case.
+    async fn go_round(self: &Arc<Self>, scope: &TaskScope) -> bool {
+        let mut parents: Vec<&str> = self.config.parents.iter().map(String::as_str).collect();
+        while let Some((parent, connection)) = self.dial_any(&parents).await {
+            let begun = clock::now();
+            session::run(self, parent, &connection, scope).await;
+            if begun.elapsed() >= STEADY {
+                return true;
+            }
+            parents.retain(|other| *other != parent);
+        }
+        false
+    }
+
+    /// Dials all, each a little after the one before it, and takes the first that answers: so the
+    /// order counts among those that live, and the dead cost little time.
+    async fn dial_any<'a>(&self, parents: &[&'a str]) -> Option<(&'a str, quinn::Connection)> {
+        let mut dials: FuturesUnordered<_> = parents
+            .iter()
+            .zip(0..)
+            .map(async |(parent, turn)| {
+                tokio::time::sleep(STAGGER * turn).await;
+                self.metrics.dials.inc();
+                (*parent, session::dial(self, parent).await)
+            })
+            .collect();
+        while let Some((parent, dialled)) = dials.next().await {
+            match dialled {
+                Ok(connection) => return Some((parent, connection)),
+                Err(error) => tracing::warn!(parent, %error, "parent does not answer"),
+            }
+        }
+        None
     }
 }
 

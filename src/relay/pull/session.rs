@@ -15,6 +15,7 @@ use crate::relay::pull::{Shared, streams};
 use crate::relay::wire::VERSION;
 use crate::relay::wire::control::{Announce, Hello, Message, Ping};
 use crate::relay::{priority, transport};
+use crate::runtime::clock::Instant;
 use crate::runtime::{TaskScope, clock};
 
 /// How long one address may take to answer, in seconds.
@@ -25,6 +26,10 @@ const ADDRESSES_MAX: usize = 4;
 
 /// How often the clocks are compared, and the parent is shown the result.
 const PING: Duration = Duration::from_secs(1);
+
+/// A parent that answers no ping for so long is lost: sooner than QUIC's idle timeout says so, for
+/// viewers have a second or two in their buffers.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long the tasks of a lost link get to put away what they have.
 const GRACE: Duration = Duration::from_secs(1);
@@ -83,6 +88,7 @@ pub(super) async fn run(
                 shared,
                 link: link.clone(),
                 refused: HashMap::new(),
+                answered: clock::now(),
                 tracks: scope,
             };
             let result = tokio::select! {
@@ -118,7 +124,10 @@ async fn begin(
     let (send, receive) = connection.open_bi().await?;
     let _fresh_streams_are_open = send.set_priority(priority::CONTROL).is_err();
     let (outbox, inbox) = mpsc::channel(OUTBOX_MAX);
-    tasks.spawn("relay.pull.control", control::write(send, inbox));
+    tasks.spawn(
+        "relay.pull.control",
+        control::write(send, inbox, connection.clone()),
+    );
     let mut reader = control::Reader::new(receive);
     let hello = Message::Hello(Hello {
         version: VERSION,
@@ -164,6 +173,8 @@ struct Session<'a> {
     link: Arc<Link>,
     /// Announcements that the store refused; tried again when it changes.
     refused: HashMap<u64, Announce>,
+    /// When the parent last answered a ping.
+    answered: Instant,
     /// Where track tasks live: they outlast the link.
     tracks: &'a TaskScope,
 }
@@ -176,6 +187,9 @@ impl Session<'_> {
             tokio::select! {
                 message = reader.next() => self.handle(message?)?,
                 _ = pings.tick() => {
+                    if self.answered.elapsed() >= SILENCE {
+                        return Err(Error::Timeout("answer to a ping", SILENCE.as_secs()));
+                    }
                     let ping = Ping {
                         sent_us: clock::unix_us(),
                         estimate: self.link.estimate(),
@@ -230,12 +244,15 @@ impl Session<'_> {
                 sent_us,
                 received_us,
                 answered_us,
-            } => self.link.add_sample(Sample {
-                sent_us,
-                received_us,
-                answered_us,
-                returned_us: clock::unix_us(),
-            }),
+            } => {
+                self.answered = clock::now();
+                self.link.add_sample(Sample {
+                    sent_us,
+                    received_us,
+                    answered_us,
+                    returned_us: clock::unix_us(),
+                });
+            }
             _ => return Err(Error::Protocol("a message that only children send")),
         }
         Ok(())

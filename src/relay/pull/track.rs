@@ -63,7 +63,10 @@ impl Track {
             ));
             let unwanted = unwanted(demand.clone(), self.linger);
             match self.pull(&intake, &mut route, unwanted).await {
-                End::Unwanted => self.producer.clear(),
+                End::Unwanted => {
+                    intake.close();
+                    self.producer.clear();
+                }
                 End::Over => return,
             }
         }

@@ -23,9 +23,9 @@ use crate::runtime::{TaskScope, clock};
 /// How long a handshake and the opening of the control stream may take, in seconds.
 const HANDSHAKE_SECONDS: u64 = 5;
 
-/// Backfill groups in flight to a child: enough to fill a long link, few enough that they do not
-/// take the send window from live frames.
-const BACKFILL_STREAMS: usize = 4;
+/// Groups in flight to a child that are not at the live edge, of each kind: enough to fill a long
+/// link, few enough that they do not take the send window from live frames.
+const BULK_STREAMS: usize = 4;
 
 /// How long a child's tasks get to end.
 const GRACE: Duration = Duration::from_secs(1);
@@ -35,12 +35,33 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Child {
     pub(super) connection: quinn::Connection,
     pub(super) outbox: Outbox,
-    /// Permits for groups that are not at the live edge.
-    pub(super) backfill: Semaphore,
+    pub(super) bulk: Bulk,
     pub(super) metrics: Arc<ServeMetrics>,
     node: Arc<str>,
     estimate: Mutex<Option<Estimate>>,
     subscriptions: AtomicUsize,
+}
+
+/// Permits for groups that are not at the live edge. Sound does not queue behind pictures, nor
+/// does a viewer who seeks behind the backfill.
+#[derive(Debug)]
+pub(super) struct Bulk {
+    /// Pictures of the window.
+    pub(super) video: Semaphore,
+    /// Everything else of the window.
+    pub(super) other: Semaphore,
+    /// Answers to fetches.
+    pub(super) fetches: Semaphore,
+}
+
+impl Bulk {
+    fn new() -> Self {
+        Self {
+            video: Semaphore::new(BULK_STREAMS),
+            other: Semaphore::new(BULK_STREAMS),
+            fetches: Semaphore::new(BULK_STREAMS),
+        }
+    }
 }
 
 impl Child {
@@ -106,11 +127,14 @@ async fn session(
 
     let _unlikely_closed = send.set_priority(priority::CONTROL).is_err();
     let (outbox, inbox) = mpsc::channel(OUTBOX_MAX);
-    scope.spawn("relay.serve.control", control::write(send, inbox));
+    scope.spawn(
+        "relay.serve.control",
+        control::write(send, inbox, connection.clone()),
+    );
     let child = Arc::new(Child {
         connection: connection.clone(),
         outbox,
-        backfill: Semaphore::new(BACKFILL_STREAMS),
+        bulk: Bulk::new(),
         metrics: shared.metrics.clone(),
         node: hello.node,
         estimate: Mutex::default(),

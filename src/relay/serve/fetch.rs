@@ -22,10 +22,10 @@ const FETCH_SECONDS: u64 = 10;
 pub(super) async fn answer_all(child: Arc<Child>, store: Store, scope: TaskScope) {
     while let Ok((mut send, receive)) = child.connection.accept_bi().await {
         child.metrics.fetches.inc();
-        let store = store.clone();
+        let (child, store) = (child.clone(), store.clone());
         scope.spawn("relay.serve.fetch", async move {
             let wait = Duration::from_secs(FETCH_SECONDS);
-            let answer = answer(&mut send, receive, &store);
+            let answer = answer(&mut send, receive, &child, &store);
             let result = match tokio::time::timeout(wait, answer).await {
                 Ok(result) => result,
                 Err(_) => Err(Error::Timeout("answer to a fetch", FETCH_SECONDS)),
@@ -42,13 +42,17 @@ pub(super) async fn answer_all(child: Arc<Child>, store: Store, scope: TaskScope
 async fn answer(
     send: &mut quinn::SendStream,
     receive: quinn::RecvStream,
+    child: &Child,
     store: &Store,
 ) -> Result<(), Error> {
     let Message::Fetch(fetch) = control::Reader::new(receive).next().await? else {
         return Err(Error::Protocol("no fetch on a stream for fetches"));
     };
     let code = match find(store, &fetch).await {
-        Ok(group) => return write(send, &group).await,
+        Ok(group) => {
+            let _permit = child.bulk.fetches.acquire().await.ok();
+            return write(send, &group).await;
+        }
         Err(FetchError::NotFound(_)) => FETCH_NOT_FOUND,
         Err(FetchError::Unreachable(_)) => FETCH_UNREACHABLE,
     };
@@ -83,5 +87,7 @@ async fn write(send: &mut quinn::SendStream, group: &Group) -> Result<(), Error>
     }
     send.write_all_chunks(&mut chunks).await?;
     let _ended_by_the_child = send.finish().is_err();
+    // The permit is held until the bytes have left the send window.
+    let _received_or_unwanted = send.stopped().await.is_ok();
     Ok(())
 }

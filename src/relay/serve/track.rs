@@ -11,7 +11,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::live::track::{Consumer, Event, Start as LiveStart};
-use crate::media::group::Id;
+use crate::media::Frame;
+use crate::media::group::{Head, Id};
+use crate::media::track::Kind;
 use crate::relay::error::{Error, STREAM_DROPPED};
 use crate::relay::priority;
 use crate::relay::serve::child::Child;
@@ -164,9 +166,13 @@ impl Group {
     /// resets the stream.
     async fn send(&self) -> Result<End, Error> {
         let child = &self.track.child;
+        let permits = match self.track.consumer.info().kind {
+            Kind::Video => &child.bulk.video,
+            Kind::Audio | Kind::Data => &child.bulk.other,
+        };
         let _permit = match self.is_live {
             true => None,
-            false => child.backfill.acquire().await.ok(),
+            false => permits.acquire().await.ok(),
         };
         let mut reader = self.track.consumer.read_from(LiveStart::At(self.id, 0));
         let mut events = Vec::with_capacity(BATCH);
@@ -225,7 +231,7 @@ struct Stream {
 }
 
 impl Stream {
-    fn begin(stream: quinn::SendStream, group: &Group, head: crate::media::group::Head) -> Self {
+    fn begin(stream: quinn::SendStream, group: &Group, head: Head) -> Self {
         let kind = group.track.consumer.info().kind;
         let priority = match group.is_live {
             true => priority::live(kind, group.id),
@@ -248,7 +254,7 @@ impl Stream {
         }
     }
 
-    fn push(&mut self, frame: &crate::media::Frame) {
+    fn push(&mut self, frame: &Frame) {
         if self.skip > 0 {
             self.skip -= 1;
             return;

@@ -1,4 +1,6 @@
 //! The relay against itself, over real QUIC on loopback.
 
+mod faults;
 mod flow;
-mod peers;
+mod netem;
+pub(super) mod peers;

@@ -127,13 +127,13 @@ impl Node {
 }
 
 /// A broadcast with one video track.
-pub(super) struct Show {
-    pub(super) broadcast: broadcast::Producer,
-    pub(super) video: Producer,
+pub(in crate::relay) struct Show {
+    pub(in crate::relay) broadcast: broadcast::Producer,
+    video: Option<Producer>,
 }
 
 impl Show {
-    pub(super) fn new(store: &Store, room: &str, epoch: &str) -> Self {
+    pub(in crate::relay) fn new(store: &Store, room: &str, epoch: &str) -> Self {
         let info = Info {
             room: RoomName::parse(room).unwrap(),
             epoch: epoch.into(),
@@ -142,12 +142,18 @@ impl Show {
         };
         let broadcast = store.publish(info).unwrap();
         let video = broadcast.create_track(video()).unwrap();
+        let video = Some(video);
         Self { broadcast, video }
+    }
+
+    /// The writer of the track, for those who write it themselves.
+    pub(in crate::relay) fn take_video(&mut self) -> Producer {
+        self.video.take().unwrap()
     }
 
     /// Opens a group and writes `frames` frames of `bytes` bytes.
     pub(super) fn open(&self, id: u64, frames: usize, bytes: usize) -> GroupProducer {
-        let group = self.video.group(head(id)).unwrap();
+        let group = self.video.as_ref().unwrap().group(head(id)).unwrap();
         for index in 0..frames {
             group.append(frame(id, index, bytes));
         }
@@ -168,7 +174,7 @@ pub(super) fn video() -> TrackInfo {
     }
 }
 
-pub(super) fn head(id: u64) -> Head {
+pub(in crate::relay) fn head(id: u64) -> Head {
     Head {
         id: Id(id),
         discontinuities: 1,
@@ -180,7 +186,7 @@ pub(super) fn head(id: u64) -> Head {
     }
 }
 
-pub(super) fn frame(group: u64, index: usize, bytes: usize) -> Frame {
+pub(in crate::relay) fn frame(group: u64, index: usize, bytes: usize) -> Frame {
     let filling = (group as usize * 31 + index) as u8;
     Frame {
         dts: group.cast_signed() * 180_000 + index as i64 * 3000,
