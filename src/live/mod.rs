@@ -9,9 +9,9 @@
 //! - One writer a track. Groups may arrive in any order (relay streams race); readers see them in
 //!   order.
 //! - Each track is bounded by media time ([`Config::window_seconds`]) and by bytes
-//!   ([`Config::window_bytes`]), whichever is less;
-//!   the newest group always stays. A reader that falls out of the window is told
-//! ([`track::Event::Skipped`]) and goes on at the newest key frame.
+//!   ([`Config::window_bytes`]), whichever is less; the newest group always stays. A reader that
+//!   falls out of the window is told ([`track::Event::Skipped`]) and goes on at the newest key
+//!   frame.
 //! - A change wakes each waiting reader once, however many frames it brought.
 
 pub mod broadcast;

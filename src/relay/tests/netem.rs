@@ -1,6 +1,7 @@
 //! A UDP proxy that loses and delays packets, for links worse than loopback.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -61,21 +62,13 @@ impl Proxy {
             let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
             let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
             while let Ok((length, from)) = front.recv_from(&mut buffer).await {
-                if !backs.contains_key(&from) {
+                if let Entry::Vacant(place) = backs.entry(from) {
                     let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
                     back.connect(to).await.unwrap();
-                    backs.insert(from, back.clone());
-                    let (front, impairment) = (front.clone(), impairment.clone());
-                    let senders = tasks.clone();
-                    tasks.spawn("test.proxy.back", async move {
-                        let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
-                        while let Ok(length) = back.recv(&mut buffer).await {
-                            let (data, front) = (buffer[..length].to_vec(), front.clone());
-                            impairment.pass(&senders, async move {
-                                front.send_to(&data, from).await.map(|_| ())
-                            });
-                        }
-                    });
+                    place.insert(back.clone());
+                    let way = (back, front.clone(), from);
+                    let answers = give_back(way, impairment.clone(), tasks.clone());
+                    tasks.spawn("test.proxy.back", answers);
                 }
                 let (data, back) = (buffer[..length].to_vec(), backs[&from].clone());
                 impairment.pass(&tasks, async move { back.send(&data).await.map(|_| ()) });
@@ -87,6 +80,21 @@ impl Proxy {
     /// Loses everything from now on.
     pub(super) fn cut(&self) {
         self.link.is_cut.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Carries what comes from the parent to the child at `from`.
+async fn give_back(
+    (back, front, from): (Arc<UdpSocket>, Arc<UdpSocket>, SocketAddr),
+    impairment: Arc<Impairment>,
+    scope: TaskScope,
+) {
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    while let Ok(length) = back.recv(&mut buffer).await {
+        let (data, front) = (buffer[..length].to_vec(), front.clone());
+        impairment.pass(&scope, async move {
+            front.send_to(&data, from).await.map(|_| ())
+        });
     }
 }
 
