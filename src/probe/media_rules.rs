@@ -173,3 +173,103 @@ fn atoms(bytes: &Bytes) -> Result<Vec<Any>, String> {
     }
     Ok(atoms)
 }
+
+#[cfg(test)]
+mod tests {
+    use mp4_atom::{Encode as _, Mdat, Mfhd, Tfdt, Tfhd, Traf, Trun, TrunEntry, TrunSamples};
+
+    use super::*;
+
+    const INIT: Init = Init {
+        timescale: 90_000,
+        defaults: Trex {
+            track_id: 1,
+            default_sample_description_index: 1,
+            default_sample_duration: 0,
+            default_sample_size: 0,
+            default_sample_flags: 0,
+        },
+        video: true,
+    };
+
+    /// A chunk of ten pictures at 30 a second; the first flags are the given ones.
+    fn chunk(start: u64, first_flags: u32) -> Vec<u8> {
+        let sample = |flags| TrunEntry {
+            duration: Some(3000),
+            size: Some(1),
+            flags: Some(flags),
+            cts: None,
+        };
+        let mut samples = vec![sample(first_flags)];
+        samples.resize(10, sample(0x1_0000));
+        let moof = Moof {
+            mfhd: Mfhd { sequence_number: 1 },
+            traf: vec![Traf {
+                tfhd: Tfhd {
+                    track_id: 1,
+                    ..Tfhd::default()
+                },
+                tfdt: Some(Tfdt {
+                    base_media_decode_time: start,
+                }),
+                trun: vec![Trun {
+                    data_offset: Some(0),
+                    samples: TrunSamples::Explicit(samples),
+                }],
+                ..Traf::default()
+            }],
+        };
+        let mut bytes = Vec::new();
+        moof.encode(&mut bytes).expect("a moof");
+        Mdat { data: vec![0; 10] }
+            .encode(&mut bytes)
+            .expect("an mdat");
+        bytes
+    }
+
+    fn part(duration: f64) -> Part {
+        Part {
+            uri: "7.0.m4s".into(),
+            duration,
+            independent: true,
+            gap: false,
+            range: None,
+        }
+    }
+
+    #[test]
+    fn spans_are_read_and_compared() {
+        let span = INIT.span(&chunk(90_000, 0).into()).expect("a good part");
+        assert_eq!((span.start, span.end, span.sync), (90_000, 120_000, true));
+        assert!(INIT.matches(span, &part(0.33333)).is_ok());
+        assert!(INIT.matches(span, &part(0.34)).is_err());
+        let next = INIT
+            .span(&chunk(120_000, 0x1_0000).into())
+            .expect("a good part");
+        assert!(continues(span, next).is_ok());
+        assert!(continues(next, span).is_err());
+        assert!(
+            INIT.matches(next, &part(0.33333)).is_err(),
+            "no sync sample"
+        );
+    }
+
+    #[test]
+    fn damaged_parts_are_named() {
+        let whole = chunk(0, 0);
+        let check = |bytes: Vec<u8>| INIT.span(&bytes.into());
+        assert!(check(Vec::new()).is_err());
+        assert!(check([whole.clone(), vec![0, 0, 0]].concat()).is_err());
+        assert!(
+            check(whole[..whole.len() - 18].to_vec()).is_err(),
+            "no mdat"
+        );
+        assert!(
+            check(whole[whole.len() - 18..].to_vec()).is_err(),
+            "no moof"
+        );
+        assert!(check([whole.clone(), chunk(30_000, 0)].concat()).is_ok());
+        assert!(check([whole, chunk(30_001, 0)].concat()).is_err(), "a hole");
+        assert!(Init::parse(&Bytes::from_static(b"\0\0\0\x08moov")).is_err());
+    }
+}
