@@ -254,7 +254,7 @@ impl Followed<'_> {
             };
             let whole = segment(turn.asked.0).is_some_and(|s| !s.discontinuity);
             if let Some((_, earlier)) = before.filter(|(at, _)| follows(*at) && whole) {
-                let judged = media_rules::continues(earlier, span);
+                let judged = init.continues(earlier, span);
                 report.record("R1.2-continuity", self.named(judged));
             }
             before = Some((turn.asked, span));

@@ -128,14 +128,6 @@ impl Multivariant {
             report.record("R1.6-variant-video", variant.check_video());
             report.record("R1.6-audio-group", self.check_audio(variant));
         }
-        report.record(
-            "R1.6-independent-segments",
-            if self.independent_segments {
-                Ok("the multivariant playlist has EXT-X-INDEPENDENT-SEGMENTS".into())
-            } else {
-                Err("the multivariant playlist lacks EXT-X-INDEPENDENT-SEGMENTS".into())
-            },
-        );
     }
 
     fn check_audio(&self, variant: &Variant) -> Result<String, String> {

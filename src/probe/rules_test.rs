@@ -292,11 +292,6 @@ fn multivariant_attributes_are_checked() {
         ("R1.6-variant-video", "RESOLUTION=1280x720,", ""),
         ("R1.6-variant-video", "FRAME-RATE=30.000,", ""),
         ("R1.6-audio-group", "AUDIO=\"a\"", "AUDIO=\"b\""),
-        (
-            "R1.6-independent-segments",
-            "#EXT-X-INDEPENDENT-SEGMENTS\n",
-            "",
-        ),
     ];
     for (rule, from, to) in table {
         let text = MULTIVARIANT.replacen(from, to, 1);

@@ -106,6 +106,18 @@ async fn open(client: &Client, report: &mut Report, url: &Url) -> Result<Vec<Ren
                 Err(format!("{name} has VERSION {theirs}, its parent {ours}"))
             },
         );
+        let independent = multivariant.independent_segments || rendition.first.independent_segments;
+        report.record(
+            "R1.6-independent-segments",
+            if independent {
+                Ok("each segment is promised to start independently".into())
+            } else {
+                let name = &rendition.name;
+                Err(format!(
+                    "neither {name} nor its parent has EXT-X-INDEPENDENT-SEGMENTS"
+                ))
+            },
+        );
         renditions.push(rendition);
     }
     Ok(renditions)
