@@ -95,3 +95,7 @@ fn check_size(record: &Bytes) -> Result<(), ParseError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "codec_test.rs"]
+mod tests;
