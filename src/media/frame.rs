@@ -40,7 +40,8 @@ impl Flags {
     /// The last frame of its part. The last frame of a group carries it too when the origin knew; a
     /// group's end also ends the part.
     pub const PART_END: Self = Self(1 << 1);
-    /// No media: the host is silent for `duration` from `dts`, one part long (R1.14).
+    /// No media: the host is silent for `duration` from `dts` (R1.14). A part of its own; it ends
+    /// the part before it.
     pub const GAP: Self = Self(1 << 2);
 
     /// Both sets of marks.

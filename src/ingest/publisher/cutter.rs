@@ -3,9 +3,21 @@
 use crate::media::broadcast::Timing;
 use crate::media::rescale;
 
-/// How much longer than TARGETDURATION a group may be, in milliseconds. Below 500, so that EXTINF
-/// still rounds to the target, less one audio frame, because audio groups end on their own grid.
-const GROUP_SLACK_MS: i64 = 400;
+/// How much longer than TARGETDURATION a group may be, in milliseconds: EXTINF has to round to the
+/// target.
+const GROUP_SLACK_MS: i64 = 490;
+
+/// What the leader leaves of that to the tracks that follow, which end groups on their own grid.
+const FOLLOWER_SLACK_MS: i64 = 90;
+
+/// The longest that a group of any track may be, in ticks.
+pub(super) fn group_max(timing: &Timing, timescale: u32) -> i64 {
+    rescale(
+        i64::from(timing.segment_ms) + GROUP_SLACK_MS,
+        1000,
+        timescale,
+    )
+}
 
 /// The parts of one track.
 #[derive(Debug)]
@@ -86,7 +98,7 @@ impl Cutter {
         let ticks = |ms: i64| rescale(ms, 1000, timescale);
         Self {
             target: ticks(timing.segment_ms.into()),
-            max: ticks(i64::from(timing.segment_ms) + GROUP_SLACK_MS),
+            max: group_max(timing, timescale) - ticks(FOLLOWER_SLACK_MS),
             start,
             last_key: None,
             keys_too_far: false,

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use crate::ingest::publisher::access::Unit;
 use crate::ingest::publisher::metrics::Instruments;
 use crate::ingest::publisher::room::{Place, Room};
-use crate::ingest::publisher::source::Unit;
 use crate::ingest::publisher::{Config, Now, RoomStatus};
 use crate::live;
 use crate::media::RoomName;

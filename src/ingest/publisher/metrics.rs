@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::ingest::publisher::show::Loss;
+use crate::ingest::publisher::access::Loss;
 use crate::ingest::publisher::timeline::{Medium, Repair};
 use crate::telemetry::Metrics;
 

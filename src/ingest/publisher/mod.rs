@@ -11,6 +11,7 @@
 //! - Group numbers are the same in all tracks and never go back while the broadcast lives, over
 //!   reconnects and take-overs too (D8, R1.1).
 
+mod access;
 mod cutter;
 mod desk;
 mod meter;
@@ -18,9 +19,12 @@ mod metrics;
 mod pace;
 mod rate;
 mod room;
+mod seats;
 mod show;
 mod source;
 mod status;
+#[cfg(test)]
+mod studio;
 mod timeline;
 mod track;
 

@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::ingest::publisher::access::{Loss, Unit};
 use crate::ingest::publisher::metrics::Instruments;
-use crate::ingest::publisher::show::{Loss, Show};
-use crate::ingest::publisher::source::{Source, Unit};
-use crate::ingest::publisher::timeline::{Medium, Timeline};
+use crate::ingest::publisher::seats::{Live, Seat};
+use crate::ingest::publisher::show::Show;
+use crate::ingest::publisher::source::Source;
+use crate::ingest::publisher::timeline::Medium;
 use crate::ingest::publisher::{
     Config, Error, Metadata, Now, OnBusy, PublisherStatus, Refusal, Request, Revoked, RoomStatus,
 };
 use crate::live::broadcast;
 use crate::media::RoomName;
 use crate::media::codec::{AudioConfig, VideoConfig};
-use crate::media::frame::FRAME_BYTES_MAX;
-
-/// The name of a plain push's video track.
-const VIDEO: &str = "video";
 
 /// The state of one room.
 #[derive(Debug)]
@@ -38,24 +36,6 @@ enum Stage {
     /// The show is over and stays readable until the time given.
     Lingering(broadcast::Producer, i64),
     Gone,
-}
-
-/// A show and those who feed it.
-#[derive(Debug)]
-struct Live {
-    show: Show,
-    seats: Vec<Seat>,
-    /// The audio track, and the seat that feeds it.
-    audio: Option<(usize, usize)>,
-}
-
-/// The place of one rendition's encoder. It stays when the encoder goes.
-#[derive(Debug)]
-struct Seat {
-    rendition: Option<String>,
-    video: Option<usize>,
-    source: Option<(u64, Source)>,
-    left_us: i64,
 }
 
 /// A publisher's place in its room.
@@ -270,7 +250,7 @@ impl Room {
     }
 
     pub(super) fn video(&mut self, place: Place, unit: Unit, now: Now) -> Result<(), Error> {
-        check_size(&unit)?;
+        unit.check_size()?;
         let (live, seat) = self.seat(place)?;
         let in_band = live
             .source(seat)
@@ -291,7 +271,7 @@ impl Room {
     }
 
     pub(super) fn audio(&mut self, place: Place, unit: Unit, now: Now) -> Result<(), Error> {
-        check_size(&unit)?;
+        unit.check_size()?;
         let (live, seat) = self.seat(place)?;
         live.adopt_audio(seat);
         let Some((_, source)) = &mut live.seats[seat].source else {
@@ -340,91 +320,6 @@ impl Room {
             stalled,
             publishers: publishers.collect(),
         })
-    }
-}
-
-impl Live {
-    fn source(&self, seat: usize) -> Option<&Source> {
-        self.seats[seat].source.as_ref().map(|(_, source)| source)
-    }
-
-    /// The clock for a new encoder in `seat`.
-    fn timeline(&self, seat: usize, now: Now) -> Timeline {
-        if self.show.fed_us().is_none() && self.seats.iter().all(|seat| seat.source.is_none()) {
-            return Timeline::new();
-        }
-        let others = self.seats.iter().enumerate();
-        let beside = others
-            .filter(|(other, _)| *other != seat)
-            .find_map(|(_, other)| other.source.as_ref())
-            .map(|(_, source)| &source.timeline);
-        Timeline::joining(self.show.position_ms(now), now.us, beside)
-    }
-
-    /// Another encoder goes on with the tracks of `seat`.
-    fn renew(&mut self, seat: usize) {
-        if let Some(index) = self.seats[seat].video {
-            self.show.renew(index);
-        }
-        if let Some((index, owner)) = self.audio
-            && owner == seat
-        {
-            self.show.renew(index);
-        }
-    }
-
-    fn configure_video(&mut self, seat: usize, config: VideoConfig) -> Result<(), Error> {
-        let place = &mut self.seats[seat];
-        let index = match place.video {
-            Some(index) => index,
-            None => {
-                let name = place.rendition.as_deref().unwrap_or(VIDEO);
-                *place.video.insert(self.show.add_video(name)?)
-            }
-        };
-        if let Some((_, source)) = &mut place.source {
-            if let Some(rate) = source.frame_rate {
-                self.show.announce_rate(index, rate);
-            }
-            source.video = Some(config.clone());
-        }
-        self.show.configure_video(index, config);
-        Ok(())
-    }
-
-    /// Lets `seat` go on with the audio of an encoder that has gone.
-    fn adopt_audio(&mut self, seat: usize) {
-        let Some((index, owner)) = self.audio else {
-            return;
-        };
-        let left = owner != seat && self.seats[owner].source.is_none();
-        if let Some(config) = self
-            .source(seat)
-            .filter(|_| left)
-            .and_then(|source| source.audio.clone())
-        {
-            self.audio = Some((index, seat));
-            self.show.renew(index);
-            self.show.configure_audio(index, config);
-        }
-    }
-}
-
-impl Seat {
-    fn new(rendition: Option<String>) -> Self {
-        Self {
-            rendition,
-            video: None,
-            source: None,
-            left_us: 0,
-        }
-    }
-}
-
-fn check_size(unit: &Unit) -> Result<(), Error> {
-    match unit.payload.len() {
-        bytes if bytes > FRAME_BYTES_MAX => Err(Error::FrameTooLarge { bytes }),
-        _ => Ok(()),
     }
 }
 

@@ -4,9 +4,8 @@
 //! The first video rendition leads; without video, audio does. When the leader falls silent, another
 //! video rendition takes the lead at its next key frame.
 
-use bytes::Bytes;
-
 use crate::ingest::publisher::Now;
+use crate::ingest::publisher::access::{Access, Loss, Outcome};
 use crate::ingest::publisher::cutter::{Cutter, Reason};
 use crate::ingest::publisher::pace::{AudioPace, Times, VideoPace};
 use crate::ingest::publisher::track::{Cut, Pace, Track};
@@ -22,45 +21,6 @@ const VIDEO_UNKNOWN_US: i64 = 1_000_000;
 
 /// How long audio waits for video that was announced.
 const VIDEO_EXPECTED_US: i64 = 5_000_000;
-
-/// How long an encoder that comes back may send what it kept while its time has passed, before its
-/// clock counts as one that stood still.
-const CATCH_UP_US: i64 = 1_000_000;
-
-/// One access unit, in broadcast time.
-#[derive(Debug, Clone)]
-pub(super) struct Access {
-    pub(super) ms: i64,
-    pub(super) composition_ms: i32,
-    pub(super) key: bool,
-    pub(super) payload: Bytes,
-}
-
-/// What became of an access unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Appended,
-    /// Appended after the audio clock was put back onto the stamps.
-    Resynced,
-    Dropped(Loss),
-    /// The encoder's clock stood still in a gap: move it ahead and hand the unit in again.
-    Behind {
-        by_ms: i64,
-    },
-}
-
-/// Why an access unit is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Loss {
-    /// Nothing could decode it before the next key frame, or audio before the first picture.
-    Waiting,
-    /// Its time has passed.
-    Late,
-    /// No configuration came before it.
-    Unconfigured,
-    /// The room's audio comes from another encoder.
-    OtherAudio,
-}
 
 /// The tracks of one broadcast.
 #[derive(Debug)]
@@ -215,7 +175,7 @@ impl Show {
 
     /// Takes an access unit of a video track.
     pub(super) fn video(&mut self, index: usize, access: Access, now: Now) -> Outcome {
-        let resumed_us = self.tracks[index].arrive(now.us);
+        self.tracks[index].arrive(now.us);
         if !self.tracks[index].is_configured() {
             return Outcome::Dropped(Loss::Unconfigured);
         }
@@ -225,7 +185,7 @@ impl Show {
             return Outcome::Dropped(Loss::Unconfigured);
         };
         let ideal = pace.ideal(access.ms, access.composition_ms);
-        if let Some(late) = late(track, ideal.dts, access.key, now, resumed_us) {
+        if let Some(late) = track.late(ideal.dts, access.key, now.us) {
             return late;
         }
         let track = &self.tracks[index];
@@ -239,7 +199,7 @@ impl Show {
             if track.needs_group() && !track.reaches(ideal.pts()) {
                 return Outcome::Dropped(Loss::Waiting);
             }
-            track.reach(ideal.pts())
+            self.follow(index, ideal.pts(), ideal.end(), now)
         };
         let track = &mut self.tracks[index];
         let end_max = track.parts.end_max().filter(|_| cut.is_none());
@@ -273,7 +233,8 @@ impl Show {
             self.cutter = Cutter::new(&self.info().timing, VIDEO_TIMESCALE, start);
         }
         let reason = self.cutter.video(key, ideal.dts, ideal.duration);
-        let begins = takes_over || key && interrupted || !self.tracks[index].is_started();
+        let begins = self.tracks[index].reaches(ideal.pts());
+        let begins = begins || takes_over || key && interrupted || !self.tracks[index].is_started();
         if !begins && reason.is_none() {
             return None;
         }
@@ -285,8 +246,7 @@ impl Show {
             );
         }
         self.cutter.begin(ideal.dts);
-        let interrupted = key && interrupted;
-        Some(self.begin_group(index, ideal.pts(), interrupted, now))
+        Some(self.next_group(index, ideal.pts(), key && interrupted, now))
     }
 
     // === audio ===
@@ -299,14 +259,14 @@ impl Show {
         samples: u32,
         now: Now,
     ) -> Outcome {
-        let resumed_us = self.tracks[index].arrive(now.us);
+        self.tracks[index].arrive(now.us);
         if self.leader.is_none() && !self.may_lead_audio(now) {
             return Outcome::Dropped(Loss::Waiting);
         }
         let leads = self.leader.is_none_or(|leader| leader == index);
         let track = &mut self.tracks[index];
         let stamp = rescale(access.ms, 1000, track.timescale());
-        if leads && let Some(late) = late(track, stamp, false, now, resumed_us) {
+        if leads && let Some(late) = track.late(stamp, false, now.us) {
             return late;
         }
         let Pace::Audio(pace) = &track.pace else {
@@ -321,7 +281,7 @@ impl Show {
             if track.needs_group() && !track.reaches(ideal) {
                 return Outcome::Dropped(Loss::Waiting);
             }
-            track.reach(ideal)
+            self.follow(index, ideal, ideal + i64::from(samples), now)
         };
         let track = &mut self.tracks[index];
         let part_start = cut.is_some() || track.parts.at_start();
@@ -359,18 +319,47 @@ impl Show {
         if takes_over {
             self.leader = Some(index);
             self.cutter = Cutter::new(&self.info().timing, timescale, dts);
-        } else if !interrupted && !self.cutter.audio(dts, &self.tracks[index].parts) {
+        } else if !interrupted && !self.cutter.audio(dts, &track.parts) && !track.reaches(dts) {
             return None;
         }
         self.cutter.begin(dts);
         let start = rescale(dts, timescale, VIDEO_TIMESCALE);
-        Some(self.begin_group(index, start, interrupted, now))
+        Some(self.next_group(index, start, interrupted, now))
     }
 
     // === groups and silence ===
 
-    /// Numbers the next group and tells the followers of it.
-    fn begin_group(&mut self, leader: usize, start: i64, interrupted: bool, now: Now) -> Cut {
+    /// The group that a frame of a following track begins, if any. One that would grow too long
+    /// because the leader is late does not wait for it: EXTINF must not exceed the target.
+    fn follow(&mut self, index: usize, pts: i64, end: i64, now: Now) -> Option<Cut> {
+        let track = &mut self.tracks[index];
+        if let Some(cut) = track.reach(pts) {
+            return Some(cut);
+        }
+        if !track.is_overdue(end) {
+            return None;
+        }
+        let start = rescale(pts, track.timescale(), VIDEO_TIMESCALE);
+        Some(match track.next_ahead() {
+            Some(cut) => cut,
+            None => self.begin_group(index, start, false, now),
+        })
+    }
+
+    /// The next group of the leader: one that a follower has opened, else a new one. A
+    /// discontinuity needs a new one in every track.
+    fn next_group(&mut self, leader: usize, start: i64, interrupted: bool, now: Now) -> Cut {
+        let track = &mut self.tracks[leader];
+        if interrupted || !track.is_started() {
+            track.skip_ahead();
+        } else if let Some(cut) = track.next_ahead() {
+            return cut;
+        }
+        self.begin_group(leader, start, interrupted, now)
+    }
+
+    /// Numbers a group and tells the other tracks of it.
+    fn begin_group(&mut self, opener: usize, start: i64, interrupted: bool, now: Now) -> Cut {
         let capture_us = now.unix_us - rescale(start, VIDEO_TIMESCALE, 1_000_000);
         if interrupted {
             self.interrupted = false;
@@ -388,7 +377,7 @@ impl Show {
         };
         self.cut = Some(cut);
         for (index, track) in self.tracks.iter_mut().enumerate() {
-            if index != leader {
+            if index != opener {
                 track.queue(cut);
             }
         }
@@ -463,7 +452,7 @@ impl Show {
             if !track.is_gapping() || self.cutter.is_full(end, track.parts.target()) {
                 let start = rescale(end, track.timescale(), VIDEO_TIMESCALE);
                 self.cutter.begin(end);
-                let cut = self.begin_group(leader, start, false, now);
+                let cut = self.next_group(leader, start, false, now);
                 self.tracks[leader].gap_group(&cut);
             }
             self.tracks[leader].gap();
@@ -488,21 +477,6 @@ impl Show {
     }
 }
 
-/// What to do with an access unit after a gap whose time has passed: nothing while the encoder may
-/// be sending what it kept, else move its clock. A picture that the decoder can start with is not
-/// lost for less than a part, which is the network's jitter.
-fn late(track: &Track, dts: i64, starts: bool, now: Now, resumed_us: i64) -> Option<Outcome> {
-    let behind = track.end()? - dts;
-    if !track.is_gapping() || behind <= 0 {
-        return None;
-    }
-    let kept = !starts || behind > track.parts.target();
-    if kept && now.us - resumed_us < CATCH_UP_US {
-        return Some(Outcome::Dropped(Loss::Late));
-    }
-    // To where the wall clock is, for the gap goes on until a key frame ends it.
-    let by = track.position(now.us)? - rescale(dts, track.timescale(), VIDEO_TIMESCALE);
-    Some(Outcome::Behind {
-        by_ms: by.div_euclid(90) + 1,
-    })
-}
+#[cfg(test)]
+#[path = "show_test.rs"]
+mod tests;

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::ingest::publisher::access::{Access, Loss, Outcome, Unit};
 use crate::ingest::publisher::meter::Meter;
 use crate::ingest::publisher::metrics::Instruments;
-use crate::ingest::publisher::show::{Access, Loss, Outcome, Show};
+use crate::ingest::publisher::show::Show;
 use crate::ingest::publisher::timeline::{Medium, Repair, Repairs, Timeline};
 use crate::ingest::publisher::{Now, PublisherStatus, Revoked};
 use crate::media::RoomName;
@@ -177,13 +178,4 @@ impl Source {
             dropped_frames: self.dropped_frames,
         }
     }
-}
-
-/// One access unit as an encoder sends it.
-#[derive(Debug)]
-pub(super) struct Unit {
-    pub(super) stamp: u32,
-    pub(super) composition_ms: i32,
-    pub(super) key: bool,
-    pub(super) payload: Bytes,
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::ingest::publisher::Now;
-use crate::ingest::publisher::cutter::Parts;
+use crate::ingest::publisher::access::{Loss, Outcome};
+use crate::ingest::publisher::cutter::{Parts, group_max};
 use crate::ingest::publisher::pace::{AudioPace, Times, VideoPace};
 use crate::live::track::{GroupProducer, Producer};
 use crate::media::broadcast::Timing;
@@ -16,6 +17,10 @@ use crate::media::{Frame, VIDEO_TIMESCALE, rescale};
 /// Groups of the leading track that a following one may be behind. One that is further behind gets
 /// them without media, so that every group number exists in every track.
 const BEHIND_MAX: usize = 4;
+
+/// How long an encoder that comes back may send what it kept while its time has passed, before its
+/// clock counts as one that stood still.
+const CATCH_UP_US: i64 = 1_000_000;
 
 /// A group of the show, which every track opens when it gets there.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +47,9 @@ pub(super) struct Track {
     pub(super) pace: Pace,
     pub(super) parts: Parts,
     group: Option<GroupProducer>,
+    group_start: i64,
+    /// The longest that a group may be, in ticks.
+    group_max: i64,
     /// The initialization in force and its number.
     init: Option<(u32, Bytes)>,
     /// The initialization that the next group brings.
@@ -60,12 +68,15 @@ pub(super) struct Track {
 
 impl Track {
     pub(super) fn new(producer: Producer, pace: Pace, timing: &Timing) -> Self {
-        let parts = Parts::new(timing, producer.info().timescale);
+        let timescale = producer.info().timescale;
+        let parts = Parts::new(timing, timescale);
         Self {
             producer,
             pace,
             parts,
             group: None,
+            group_start: 0,
+            group_max: group_max(timing, timescale),
             init: None,
             next_init: None,
             ahead: VecDeque::new(),
@@ -153,10 +164,29 @@ impl Track {
         self.fed.map(|(fed_us, _)| fed_us)
     }
 
-    /// An access unit has arrived. Returns since when the encoder can be heard again, in a gap.
-    pub(super) fn arrive(&mut self, now_us: i64) -> i64 {
+    /// An access unit has arrived.
+    pub(super) fn arrive(&mut self, now_us: i64) {
         self.arrived_us = now_us;
-        *self.resumed_us.get_or_insert(now_us)
+        self.resumed_us.get_or_insert(now_us);
+    }
+
+    /// What to do with an access unit of `dts` whose time has passed in a gap: nothing while the
+    /// encoder may be sending what it kept, else move its clock. A picture that the decoder can
+    /// start with is not lost for less than a part, which is the network's jitter.
+    pub(super) fn late(&self, dts: i64, starts: bool, now_us: i64) -> Option<Outcome> {
+        let behind = self.end()? - dts;
+        if !self.gapping || behind <= 0 {
+            return None;
+        }
+        let kept = !starts || behind > self.parts.target();
+        if kept && now_us - self.resumed_us? < CATCH_UP_US {
+            return Some(Outcome::Dropped(Loss::Late));
+        }
+        // To where the wall clock is, for the gap goes on until a key frame ends it.
+        let by = self.position(now_us)? - rescale(dts, self.timescale(), VIDEO_TIMESCALE);
+        Some(Outcome::Behind {
+            by_ms: by.div_euclid(90) + 1,
+        })
     }
 
     /// Since when nothing was heard.
@@ -172,6 +202,7 @@ impl Track {
             group.finish();
         }
         self.parts.restart();
+        self.group_start = dts;
         if let Some(init) = self.next_init.take() {
             let number = self.init.as_ref().map_or(0, |(number, _)| number + 1);
             self.init = Some((number, init));
@@ -204,6 +235,23 @@ impl Track {
             self.skip_group();
         }
         self.ahead.pop_front_if(|cut| cut.start <= pts)
+    }
+
+    /// The next group of the show that another track has opened already.
+    pub(super) fn next_ahead(&mut self) -> Option<Cut> {
+        self.ahead.pop_front()
+    }
+
+    /// Lets the groups that others have opened pass without media.
+    pub(super) fn skip_ahead(&mut self) {
+        while !self.ahead.is_empty() {
+            self.skip_group();
+        }
+    }
+
+    /// True when the open group would be longer than any may be with a frame that ends at `end`.
+    pub(super) fn is_overdue(&self, end: i64) -> bool {
+        self.is_started() && end - self.group_start > self.group_max
     }
 
     /// Whether [`Self::reach`] would find a group.
@@ -279,19 +327,19 @@ impl Track {
         self.write(times, flags, Stamps::default(), Bytes::new());
     }
 
-    /// Appends stretches without media up to `until`, in video ticks. The first one waits for a
-    /// group, unless a part is just over: a part holds media or none.
+    /// Appends stretches without media up to `until`, in video ticks.
     pub(super) fn fill(&mut self, until: i64) {
         let part = rescale(self.parts.target(), self.timescale(), VIDEO_TIMESCALE);
-        while let Some(end) = self.end_in_video_ticks()
-            && end + part <= until
+        while let Some(end) = self.end()
+            && let start = rescale(end, self.timescale(), VIDEO_TIMESCALE)
+            && start + part <= until
         {
-            let due = self.ahead.front().is_some_and(|cut| cut.start <= end);
-            if due || !self.parts.at_start() {
-                let Some(cut) = self.ahead.pop_front() else {
-                    return;
-                };
+            let overdue = self.is_overdue(end + self.parts.target());
+            let due = |cut: &mut Cut| overdue || cut.start <= start;
+            if let Some(cut) = self.ahead.pop_front_if(due) {
                 self.gap_group(&cut);
+            } else if overdue {
+                return;
             }
             self.gap();
         }
