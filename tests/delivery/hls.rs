@@ -25,12 +25,14 @@ async fn show() -> Show {
 
 /// The replies of waiting requests after `feed`.
 async fn after(show: &mut Show, targets: &[String], feed: impl FnOnce(&mut Show)) -> Vec<Answer> {
-    let later = targets
-        .iter()
-        .map(|target| match show.request(Method::GET, target, &[]) {
-            Reply::Later(later) => later,
-            Reply::Ready(response) => panic!("{target}: {} at once", response.status()),
-        });
+    let later = targets.iter().map(|target| {
+        let Reply::Later(later) = show.request(Method::GET, target, &[]) else {
+            panic!("{target}: answered at once");
+        };
+        let bytes = size_of_val(&*later);
+        assert!(bytes <= 1024, "a waiting request holds {bytes} bytes");
+        later
+    });
     let later: Vec<_> = later.collect();
     let waiting = join_all(later);
     let feeding = async {

@@ -215,7 +215,8 @@ impl Answers {
                     }
                     Step::Fetch(msn) => {
                         let conditions = conditions.unwrap_or_default();
-                        return answers.fetch(&shelf, msn, &conditions).await;
+                        // Boxed: a fetch is large and rare, and this future is kept per viewer.
+                        return Box::pin(answers.fetch(&shelf, msn, &conditions)).await;
                     }
                     Step::Wait(position) => {
                         if !ticket.wait(&shelf, position, deadline).await {
