@@ -7,7 +7,7 @@ import test from "node:test";
 
 import { push } from "./harness/encoder.mjs";
 import { playlist, renditions } from "./harness/hls.mjs";
-import { dev, folder } from "./harness/node.mjs";
+import { dev, devArguments, folder } from "./harness/node.mjs";
 import { run } from "./harness/process.mjs";
 import { BINARY } from "./harness/settings.mjs";
 
@@ -30,7 +30,7 @@ test("SIGTERM with a host and viewers on: drained, exit 0", { timeout: 60_000 },
 test("a port that is taken: one line and exit 2", { timeout: 60_000 }, async (t) => {
   const first = await dev(t);
   const taken = new URL(first.urls.rooms).host;
-  const { code, stderr } = await run(t, BINARY, ["dev", "--no-host", "--set", `http.listen=${taken}`]);
+  const { code, stderr } = await run(t, BINARY, devArguments({ set: { "http.listen": taken } }));
   assert.equal(code, 2, stderr);
   assert.match(stderr, new RegExp(taken));
 });
@@ -40,10 +40,8 @@ test("check names every fault with its line and column, exit 2", { timeout: 30_0
   writeFileSync(file, '[http]\nlistn = "127.0.0.1:1"\n\n[node]\ngrace_seconds = "soon"\n');
   const { code, stderr } = await run(t, BINARY, ["check", "-c", file]);
   assert.equal(code, 2);
-  const lines = stderr.split("\n").filter((line) => line.startsWith(`${file}:`));
-  assert.equal(lines.length, 2, stderr);
-  assert.match(lines[0], /:2:1: /);
-  assert.match(lines[1], /:5:\d+: /);
+  assert.ok(stderr.includes(`${file}:2:1: http.listn: `), stderr);
+  assert.match(stderr, /:5:\d+: node\.grace_seconds: /);
 });
 
 test("bad usage: exit 2", { timeout: 30_000 }, async (t) => {

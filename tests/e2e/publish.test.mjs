@@ -5,11 +5,18 @@ import test from "node:test";
 
 import { push, pushEncoded } from "./harness/encoder.mjs";
 import { playlist, playlistOf, renditions } from "./harness/hls.mjs";
-import { dev } from "./harness/node.mjs";
+import { dev, fleet, origin } from "./harness/node.mjs";
 import { run } from "./harness/process.mjs";
 import { until } from "./harness/wait.mjs";
 
 const streamOf = (urls, room) => urls.rtmp.replace(/[^/]+$/, room);
+
+test("a host may publish over TLS", { timeout: 60_000 }, async (t) => {
+  const node = await origin(t, fleet(t));
+  push(t, `rtmps://${node.address("rtmp.tls_listen")}/live/secret`);
+  const { video } = await renditions(node.http, "secret");
+  assert.ok((await playlist(video)).text.includes("#EXT-X-PART:"));
+});
 
 test("hosts", { timeout: 240_000 }, async (t) => {
   const node = await dev(t);
@@ -48,12 +55,6 @@ test("hosts", { timeout: 240_000 }, async (t) => {
     const { code } = await host.exited;
     assert.notEqual(code, 0);
     assert.match(host.tail(), /room name|not a room|a-z/i);
-  });
-
-  await t.test("RTMPS", async (t) => {
-    push(t, `rtmps://${node.listening("rtmp.tls_listen")}/live/secret`);
-    const { video } = await renditions(base, "secret");
-    assert.ok((await playlist(video)).text.includes("#EXT-X-PART:"));
   });
 
   const x265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"];

@@ -13,12 +13,12 @@ import { until } from "./harness/wait.mjs";
 const ROOM = "show";
 
 test("readers of one show", { timeout: 180_000 }, async (t) => {
-  const node = await dev(t);
-  const base = new URL(node.urls.rooms).origin;
-  push(t, node.urls.rtmp.replace(/[^/]+$/, ROOM));
+  const { urls } = await dev(t);
+  const base = new URL(urls.rooms).origin;
+  push(t, urls.rtmp.replace(/[^/]+$/, ROOM));
   const { index, video, audio } = await renditions(base, ROOM);
   const flv = `${base}/live/${ROOM}.flv`;
-  const secure = `https://${node.listening("http.tls_listen")}`;
+  const secure = new URL(urls.https).origin;
   await until("six segments", async () => (await playlist(video)).segments.length >= 6, {
     seconds: 30,
   });
@@ -68,12 +68,12 @@ test("readers of one show", { timeout: 180_000 }, async (t) => {
     const listed = await playlistOf(video, (await playlist(video)).last);
     const paths = [listed.parts[0].url, listed.segments.at(-1).url, listed.maps[0]];
     const held = `${new URL(video).pathname}?_HLS_msn=${listed.last}`;
-    const urls = [held, ...paths.map((url) => new URL(url).pathname)].map((path) => secure + path);
+    const asked = [held, ...paths.map((url) => new URL(url).pathname)].map((path) => secure + path);
     const script = new URL("harness/http3_get.py", import.meta.url).pathname;
-    const { code, stdout, stderr } = await run(t, PYTHON, [script, ...urls]);
+    const { code, stdout, stderr } = await run(t, PYTHON, [script, ...asked]);
     assert.equal(code, 0, stderr);
     const answers = stdout.trim().split("\n").map((line) => JSON.parse(line));
-    assert.equal(answers.length, urls.length);
+    assert.equal(answers.length, asked.length);
     for (const { headers } of answers) assert.equal(headers[":status"], "200");
     assert.match(Buffer.from(answers[0].body, "base64").toString(), /#EXT-X-PART-INF/);
     for (const [i, path] of paths.entries()) {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import { Process } from "./process.mjs";
 import { BINARY } from "./settings.mjs";
-import { until } from "./wait.mjs";
+import { Hopeless, until } from "./wait.mjs";
 
 const ANY = "127.0.0.1:0";
 const START_SECONDS = 20;
@@ -19,24 +19,27 @@ export function folder(t) {
   return path;
 }
 
-/** `rushlane dev`: the URLs that it printed, by label. `host`: with the demo host in room `demo`. */
-export async function dev(t, { host = false, set = {} } = {}) {
-  const settings = {
-    "http.listen": ANY,
-    "http.tls_listen": ANY,
-    "rtmp.listen": ANY,
-    "rtmp.tls_listen": ANY,
-    "admin.listen": ANY,
-    ...set,
-  };
+/** The words of a `rushlane dev` on free ports. `host`: with the demo host in room `demo`. */
+export function devArguments({ host = false, set = {} } = {}) {
+  const listeners = ["http.listen", "http.tls_listen", "rtmp.listen", "rtmp.tls_listen"];
+  const settings = Object.fromEntries(
+    [...listeners, "relay.listen", "admin.listen"].map((key) => [key, ANY]),
+  );
   const args = ["--log-format", "json", "dev"];
   if (!host) args.push("--no-host");
-  for (const [key, value] of Object.entries(settings)) args.push("--set", `${key}=${value}`);
-  const process = new Process(t, BINARY, args);
+  for (const [key, value] of Object.entries({ ...settings, ...set })) {
+    args.push("--set", `${key}=${value}`);
+  }
+  return args;
+}
+
+/** `rushlane dev`: the URLs that it printed, by label. */
+export async function dev(t, options) {
+  const process = new Process(t, BINARY, devArguments(options));
   await until("dev prints its URLs", () => ended(process) || labels(process).metrics, {
     seconds: START_SECONDS,
   });
-  return { process, urls: labels(process), listening: (key) => listening(process, key) };
+  return { process, urls: labels(process) };
 }
 
 /** An origin of its own. */
@@ -99,7 +102,7 @@ export function fleet(t) {
 
 /** Fails a start early and with the reason. */
 function ended(process) {
-  if (!process.alive) throw new Error(`${process.name} ended:\n${process.tail()}`);
+  if (!process.alive) throw new Hopeless(`${process.name} ended:\n${process.tail()}`);
   return false;
 }
 
@@ -112,8 +115,8 @@ function labels(process) {
 export function event(process, message, matches = () => true) {
   for (const line of process.stderr) {
     if (!line.startsWith("{")) continue;
-    const { fields } = JSON.parse(line);
-    if (fields?.message === message && matches(fields)) return fields;
+    const fields = JSON.parse(line);
+    if (fields.message === message && matches(fields)) return fields;
   }
   return undefined;
 }
