@@ -185,7 +185,7 @@ impl Reader {
         now: Duration,
         input: &mut BytesMut,
     ) -> Result<Option<(usize, usize)>, Error> {
-        let Some(header) = self.parse_header(input)? else {
+        let Some(header) = self.parse_header(input) else {
             return Ok(None);
         };
         input.advance(header.bytes);
@@ -249,11 +249,9 @@ impl Reader {
     }
 
     /// Reads basic header, message header and extended timestamp (5.3.1). `None`: not whole yet.
-    fn parse_header(&self, input: &[u8]) -> Result<Option<Header>, Error> {
+    fn parse_header(&self, input: &[u8]) -> Option<Header> {
         let mut fields = input;
-        let Ok(first) = fields.try_get_u8() else {
-            return Ok(None);
-        };
+        let first = fields.try_get_u8().ok()?;
         let format = first >> 6;
         let basic_bytes = match first & 0x3f {
             0 => 2,
@@ -262,7 +260,7 @@ impl Reader {
         };
         let message_bytes = [11, 7, 3, 0][usize::from(format)];
         if input.len() < basic_bytes + message_bytes {
-            return Ok(None);
+            return None;
         }
         let chunk_stream = match first & 0x3f {
             0 => 64 + u32::from(fields.get_u8()),
@@ -293,7 +291,7 @@ impl Reader {
         }
         if let Some(in_force) = header.extended {
             let Ok(extended) = fields.try_get_u32() else {
-                return Ok(None);
+                return None;
             };
             // 5.3.1.3 repeats the field in chunks of type 3, but old encoders leave it out in the
             // middle of a message: there it counts only when it repeats what is in force.
@@ -304,7 +302,7 @@ impl Reader {
                 header.extended = Some(extended);
             }
         }
-        Ok(Some(header))
+        Some(header)
     }
 }
 
