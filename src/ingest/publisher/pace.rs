@@ -49,6 +49,8 @@ pub(super) struct VideoPace {
     learner: Learner,
     grid: Option<Grid>,
     last: Option<Times>,
+    /// Nothing may be decoded before.
+    floor: i64,
 }
 
 /// An even row of times; starts over where the stamps leave it.
@@ -121,9 +123,9 @@ impl VideoPace {
                 times.duration = times.duration.min((end_max - last.end()).max(1));
                 times.dts = times.dts.min(end_max - times.duration);
             }
-            times.dts = times.dts.max(last.dts + 1);
         }
-        times.dts = times.dts.max(0);
+        times.dts = times.dts.max(self.floor);
+        self.floor = times.dts + 1;
         let composition = ideal.pts().max(0) - times.dts;
         times.composition = i32::try_from(composition).unwrap_or(ideal.composition);
         self.last = Some(times);
@@ -144,6 +146,7 @@ impl VideoPace {
             composition: 0,
             duration,
         };
+        self.floor = dts + duration;
         Some(dts)
     }
 }
@@ -194,7 +197,7 @@ impl AudioPace {
     pub(super) fn settle(&mut self, ideal: i64, samples: u32, part_start: bool) -> (Times, bool) {
         let scaled = i64::from(samples) * i64::from(self.timescale) + self.remainder;
         let next = self.end.unwrap_or(ideal);
-        let resync = part_start && next != ideal;
+        let resync = part_start && ideal > next;
         let times = Times {
             dts: if resync { ideal } else { next },
             composition: 0,

@@ -184,7 +184,9 @@ impl Show {
         let Pace::Video(pace) = &mut track.pace else {
             return Outcome::Dropped(Loss::Unconfigured);
         };
-        let ideal = pace.ideal(access.ms, access.composition_ms);
+        let mut ideal = pace.ideal(access.ms, access.composition_ms);
+        // A still picture may last longer than a part, but no part may.
+        ideal.duration = ideal.duration.min(track.parts.target());
         if let Some(late) = track.late(ideal.dts, access.key, now.us) {
             return late;
         }
