@@ -13,8 +13,11 @@ use rushlane::coding::amf0;
 use rushlane::container::flv::read::{self, Tag};
 use rushlane::protocol::rtmp;
 
+/// Takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("amf0", amf0),
     ("flv_tag", flv_tag),
     ("rtmp_session", rtmp_session),
