@@ -4,8 +4,8 @@
 //! Two rules keep every part and every player whole then:
 //! - decode times may lie before the stamp, never after: a late frame is decoded early and shown on
 //!   time, so no part grows beyond its target;
-//! - decode times never step by more than two frames, because browsers take a larger step for a hole
-//!   and drop everything up to the next key frame (Media Source Extensions, 3.5.8).
+//! - decode times never step by more than two frames, because browsers take a larger step for a
+//!   hole and drop everything up to the next key frame (Media Source Extensions, 3.5.8).
 
 use crate::ingest::publisher::rate::{Learner, Step};
 use crate::media::rescale;
@@ -118,11 +118,9 @@ impl VideoPace {
     /// `end_max`. The presentation time stays.
     pub(super) fn settle(&mut self, ideal: Times, end_max: Option<i64>) -> Times {
         let mut times = ideal;
-        if let Some(last) = self.last {
-            if let Some(end_max) = end_max {
-                times.duration = times.duration.min((end_max - last.end()).max(1));
-                times.dts = times.dts.min(end_max - times.duration);
-            }
+        if let (Some(last), Some(end_max)) = (self.last, end_max) {
+            times.duration = times.duration.min((end_max - last.end()).max(1));
+            times.dts = times.dts.min(end_max - times.duration);
         }
         times.dts = times.dts.max(self.floor);
         self.floor = times.dts + 1;

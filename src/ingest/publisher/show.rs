@@ -1,8 +1,8 @@
 //! A show: the tracks of one broadcast and the decisions that they share. Groups, discontinuities
 //! and the wall-clock anchor are the show's; one track leads and the others follow.
 //!
-//! The first video rendition leads; without video, audio does. When the leader falls silent, another
-//! video rendition takes the lead at its next key frame.
+//! The first video rendition leads; without video, audio does. When the leader falls silent,
+//! another video rendition takes the lead at its next key frame.
 
 use crate::ingest::publisher::Now;
 use crate::ingest::publisher::access::{Access, Loss, Outcome};

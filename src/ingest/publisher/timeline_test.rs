@@ -103,7 +103,9 @@ fn drift_is_told_after_half_a_minute() {
 proptest! {
     /// Whatever an encoder sends, broadcast time stays near the wall clock's pace.
     #[test]
-    fn no_stamp_moves_time_far(stamps in prop::collection::vec((any::<u32>(), any::<bool>()), 1..300)) {
+    fn no_stamp_moves_time_far(
+        stamps in prop::collection::vec((any::<u32>(), any::<bool>()), 1..300),
+    ) {
         let mut timeline = Timeline::new();
         let mut last = [None, None];
         for ((stamp, is_video), n) in stamps.into_iter().zip(0..) {

@@ -181,7 +181,12 @@ proptest! {
     }
 
     #[test]
-    fn no_damaged_record_panics(which in 0..7_usize, at in 0..200_usize, byte: u8, cut in 0..200_usize) {
+    fn no_damaged_record_panics(
+        which in 0..7_usize,
+        at in 0..200_usize,
+        byte: u8,
+        cut in 0..200_usize,
+    ) {
         let records = [AVC_1080, AVC_638, HEVC_720, HEVC_1078, AV1_1080, AV1_TEN_BIT, OPUS];
         let mut record = bytes(records[which]).to_vec();
         let length = record.len();
