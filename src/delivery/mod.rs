@@ -72,6 +72,7 @@ pub struct Delivery(Arc<Inner>);
 struct Inner {
     store: Store,
     audiences: viewers::Audiences,
+    shelves: hls::Shelves,
     hls: hls::Source,
     flv: flv::Builder,
     pages: pages::Pages,
@@ -100,8 +101,15 @@ impl Delivery {
         let waiters_max = config.waiters_max;
         let flv = flv::Builder::new(&config.flv, audiences.clone(), drain.clone(), metrics);
         Self(Arc::new(Inner {
-            hls: hls::Source::new(store.clone(), shelves, segments, waiters_max, metrics),
+            hls: hls::Source::new(
+                store.clone(),
+                shelves.clone(),
+                segments,
+                waiters_max,
+                metrics,
+            ),
             flv,
+            shelves,
             store,
             audiences,
             pages: pages::Pages::load(),

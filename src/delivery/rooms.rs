@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::delivery::hls::Shelves;
 use crate::delivery::viewers::Audiences;
 use crate::live::{Store, broadcast, track};
 use crate::media::codec::Config;
@@ -41,38 +42,44 @@ struct Track {
 }
 
 impl List {
-    pub(super) fn of(store: &Store, audiences: &Audiences, node: &str) -> Self {
+    pub(super) fn of(store: &Store, audiences: &Audiences, known: &Shelves, node: &str) -> Self {
         let broadcasts = store.broadcasts();
         let live = broadcasts.iter().filter(|broadcast| !broadcast.is_ended());
         Self {
             node: node.to_owned(),
             rooms: live
-                .map(|broadcast| Room::of(broadcast, audiences))
+                .map(|broadcast| Room::of(broadcast, audiences, known))
                 .collect(),
         }
     }
 }
 
 impl Room {
-    fn of(broadcast: &broadcast::Consumer, audiences: &Audiences) -> Self {
+    fn of(broadcast: &broadcast::Consumer, audiences: &Audiences, known: &Shelves) -> Self {
         let info = broadcast.info();
+        let tracks = broadcast.tracks();
+        let tracks = tracks.iter().map(|track| {
+            let config = newest_config(track).or_else(|| known.config(broadcast, track));
+            Track::of(track, config)
+        });
         let viewers = audiences.viewers(info.room.as_str());
         Self {
             room: info.room.to_string(),
             epoch: info.epoch.to_string(),
             since_ms: info.started_us / 1000,
             viewers: viewers.hls + viewers.flv,
-            tracks: broadcast.tracks().iter().map(Track::of).collect(),
+            tracks: tracks.collect(),
         }
     }
 }
 
+/// The configuration in force, while the node holds some of the track.
+fn newest_config(track: &track::Consumer) -> Option<Config> {
+    Config::decode(track.newest_head()?.init.clone()).ok()
+}
+
 impl Track {
-    fn of(track: &track::Consumer) -> Self {
-        let config = track
-            .newest_head()
-            .map(|head| Config::decode(head.init.clone()));
-        let config = config.and_then(Result::ok);
+    fn of(track: &track::Consumer, config: Option<Config>) -> Self {
         let video = match &config {
             Some(Config::Video(video)) => Some(video),
             _ => None,

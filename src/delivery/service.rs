@@ -85,7 +85,12 @@ impl Service for Worker {
             Some(Route::Index { room }) => return self.answers.index(room, conditions.gzip),
             Some(Route::Flv { room }) => self.flv(room, query, &request.method),
             Some(Route::Rooms) => {
-                let list = List::of(&inner.store, &inner.audiences, &inner.node_name);
+                let list = List::of(
+                    &inner.store,
+                    &inner.audiences,
+                    &inner.shelves,
+                    &inner.node_name,
+                );
                 reply::json(&list, ROOMS)
             }
             Some(Route::Home) => inner.pages.get(pages::HOME, &conditions),

@@ -186,6 +186,33 @@ async fn new_viewer_gets_the_pictures_so_far_and_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn viewer_of_a_cold_node_starts_when_the_feed_is_live() {
+    on_worker(async {
+        let mut show = Show::start();
+        show.ingest_us = clock::unix_us() - 1_000_000;
+        show.pictures(1);
+        let mut player = Player::join(&show, "", 1 << 20).await;
+        for _ in 0..10 {
+            show.pictures(2);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(player.tags().await, [], "what came so far was late");
+        show.ingest_us = clock::unix_us();
+        show.pictures(1);
+        let burst = pictures(&player.tags().await);
+        assert_eq!(burst.len(), 22);
+        assert!(burst[21].0 - burst[0].0 <= 150);
+
+        // A host that is silent, or a clock that is wrong, must not keep anybody out.
+        show.ingest_us = 1;
+        show.pictures(1);
+        let mut patient = Player::join(&show, "?audio=only", 1 << 20).await;
+        assert!(patient.tag().await.is_some());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn viewer_of_the_live_start_waits_for_a_key_frame() {
     on_worker(async {
         let mut show = Show::start();

@@ -58,6 +58,8 @@ pub struct Show {
     sound: i64,
     pub init_id: u32,
     pub discontinuities: u32,
+    /// When pictures arrive at the origin, in microseconds since 1970; 0 = not told.
+    pub ingest_us: i64,
 }
 
 impl Show {
@@ -102,6 +104,7 @@ impl Show {
             sound: 0,
             init_id: 0,
             discontinuities: 0,
+            ingest_us: 0,
         }
     }
 
@@ -156,7 +159,8 @@ impl Show {
             flags = flags.with(Flags::PART_END);
         }
         let bytes = if index == 0 { 4000 } else { 500 };
-        let frame = frame(dts, PICTURE as u32, flags, payload(self.number, bytes));
+        let mut frame = frame(dts, PICTURE as u32, flags, payload(self.number, bytes));
+        frame.stamps.ingest_us = self.ingest_us;
         self.number += 1;
         let end_ms = self.number as i64 * PICTURE / 90;
         let (video, _) = self.open.as_ref().expect("a group is open");

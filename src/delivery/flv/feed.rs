@@ -10,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::batch::{Batch, Builder};
-use super::lane::{Lane, changed};
+use super::lane::{Lane, arrived_us, changed};
 use super::query::Selection;
+use super::settling::Settling;
 use crate::live::broadcast;
 use crate::live::track::Event;
 use crate::media::codec::Config;
-use crate::media::frame::Stamps;
 use crate::media::group::Head;
 use crate::media::track::Kind;
 use crate::media::{Frame, ticks_to_ms};
@@ -63,6 +63,7 @@ pub(super) struct Feed {
     /// The opening with a fast start, until the next picture.
     opening: Option<Rc<Batch>>,
     events: Vec<Event>,
+    settling: Settling,
 }
 
 struct Pending {
@@ -93,6 +94,7 @@ impl Feed {
             edge_ms: 0,
             opening: None,
             events: Vec::new(),
+            settling: Settling::Unknown,
         };
         feed.find_audio();
         feed
@@ -101,7 +103,8 @@ impl Feed {
     /// Waits until [`Self::read`] may bring something. Cancel-safe.
     pub(super) async fn changed(&mut self) {
         let rides = self.pending_since.is_some();
-        let deadline = self.pending_since.map(|since| since + ride());
+        let ride = self.pending_since.map(|since| since + ride());
+        let deadline = self.settling.deadline().or(ride);
         tokio::select! {
             biased;
             () = changed(&mut self.video) => {}
@@ -119,6 +122,9 @@ impl Feed {
         if self.read_audio() && self.pending_since.is_none() {
             self.pending_since = Some(now);
         }
+        let lead = self.video.as_ref().or(self.audio.as_ref());
+        self.settling
+            .look(lead.and_then(|lane| lane.arrived_us), now);
         let late = self
             .pending_since
             .is_some_and(|since| now >= since + ride());
@@ -140,10 +146,9 @@ impl Feed {
         self.configs
     }
 
-    /// True once the leading track has a configuration, so that a viewer can be told what comes.
-    pub(super) fn is_known(&self) -> bool {
-        let lead = self.video.as_ref().or(self.audio.as_ref());
-        lead.is_some_and(|lane| lane.config.is_some())
+    /// True once a viewer can be told what comes and is live with it.
+    pub(super) fn is_ready(&self) -> bool {
+        self.settling.is_done()
     }
 
     /// File header, metadata, configurations, and what has come since the newest key frame, at the
@@ -334,6 +339,7 @@ impl Feed {
         };
         let at_ms = ticks_to_ms(frame.dts, info.timescale);
         let ingest_us = arrived_us(&frame.stamps);
+        lane.arrived_us = Some(ingest_us);
         self.pending.push(Pending {
             at_ms,
             tag,
@@ -369,16 +375,6 @@ impl Feed {
         pending.clear();
         self.pending = pending;
         batches
-    }
-}
-
-/// When a frame arrived at the origin, by this node's clock.
-fn arrived_us(stamps: &Stamps) -> i64 {
-    match stamps.ingest_us {
-        0 => 0,
-        by_origin => stamps.hops.iter().fold(by_origin, |time, hop| {
-            time.saturating_add(hop.offset_us.into())
-        }),
     }
 }
 

@@ -86,7 +86,7 @@ impl Hall {
             for batch in &batches {
                 rows.give(batch, &feed).await;
             }
-            if feed.is_known() {
+            if feed.is_ready() {
                 self.seat_newcomers(&mut feed, &mut rows).await;
             }
             let empty = rows.viewers.is_empty() && self.door.borrow().is_empty();

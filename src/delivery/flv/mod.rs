@@ -15,6 +15,7 @@ mod hall;
 mod halls;
 mod lane;
 mod query;
+mod settling;
 mod viewer;
 
 use serde::{Deserialize, Serialize};

@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::shelf::Shelf;
-use crate::delivery::Config;
+use crate::delivery;
 use crate::delivery::viewers::Audiences;
 use crate::live::{broadcast, track};
 use crate::media::RoomName;
+use crate::media::codec::Config;
 use crate::runtime::TaskScope;
 
 /// The least time a shelf reads after a request, in seconds: longer than any request is held.
@@ -38,7 +39,7 @@ struct Key {
 impl Shelves {
     /// Shelves that are fed by tasks of `media` in `runtime`.
     pub(in crate::delivery) fn new(
-        config: &Config,
+        config: &delivery::Config,
         audiences: Audiences,
         media: TaskScope,
         runtime: Handle,
@@ -54,6 +55,16 @@ impl Shelves {
         }
     }
 
+    /// What `track` turned out to be when it was last asked for.
+    pub(in crate::delivery) fn config(
+        &self,
+        of: &broadcast::Consumer,
+        track: &track::Consumer,
+    ) -> Option<Config> {
+        let shelf = self.all.lock().get(&Key::new(of, track)).cloned()?;
+        Some(shelf.known()?.config)
+    }
+
     /// The shelf of `track`, reading.
     pub(super) fn open(&self, of: &broadcast::Consumer, track: &track::Consumer) -> Arc<Shelf> {
         let shelf = self.get(of, track);
@@ -64,22 +75,28 @@ impl Shelves {
 
     /// The shelf of `track` as it is.
     pub(super) fn get(&self, of: &broadcast::Consumer, track: &track::Consumer) -> Arc<Shelf> {
-        let info = of.info();
-        let key = Key {
-            room: info.room.clone(),
-            epoch: info.epoch.clone(),
-            track: track.info().name.clone(),
-        };
+        let key = Key::new(of, track);
         let mut all = self.all.lock();
         if let Some(shelf) = all.get(&key).filter(|shelf| shelf.broadcast().is(of)) {
             return shelf.clone();
         }
         // New shelves are rare: a good time to let go of those of past shows.
         all.retain(|_, shelf| !(shelf.broadcast().is_ended() && shelf.is_cold()));
-        let audience = self.audiences.of(&info.room);
+        let audience = self.audiences.of(&of.info().room);
         let shelf = Shelf::new(of.clone(), track.clone(), self.window_seconds, audience);
         let shelf = Arc::new(shelf);
         all.insert(key, shelf.clone());
         shelf
+    }
+}
+
+impl Key {
+    fn new(of: &broadcast::Consumer, track: &track::Consumer) -> Self {
+        let info = of.info();
+        Self {
+            room: info.room.clone(),
+            epoch: info.epoch.clone(),
+            track: track.info().name.clone(),
+        }
     }
 }
