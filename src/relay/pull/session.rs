@@ -1,7 +1,6 @@
-//! One link to a parent: the dial, the control stream, and the group streams as they come.
+//! One link to a parent: the control stream, and the group streams as they come.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +9,13 @@ use tokio::sync::mpsc;
 use crate::relay::clock::Sample;
 use crate::relay::control::{self, OUTBOX_MAX};
 use crate::relay::error::{CLOSE_DONE, Error};
+use crate::relay::priority;
 use crate::relay::pull::link::{Answer, Link};
 use crate::relay::pull::{Shared, streams};
 use crate::relay::wire::VERSION;
 use crate::relay::wire::control::{Announce, Hello, Message, Ping};
-use crate::relay::{priority, transport};
 use crate::runtime::clock::Instant;
 use crate::runtime::{TaskScope, clock};
-
-/// How long one address may take to answer, in seconds.
-const DIAL_SECONDS: u64 = 3;
-
-/// Addresses of one parent that are tried.
-const ADDRESSES_MAX: usize = 4;
 
 /// How often the clocks are compared, and the parent is shown the result.
 const PING: Duration = Duration::from_secs(1);
@@ -33,42 +26,6 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long the tasks of a lost link get to put away what they have.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// Connects to the first address of `parent` (`HOST:PORT`) that answers.
-pub(super) async fn dial(shared: &Shared, parent: &str) -> Result<quinn::Connection, Error> {
-    let no_address = || Error::NoAddress(parent.to_owned());
-    let host = parent.rsplit_once(':').ok_or_else(no_address)?.0;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let name = shared.config.server_name.as_deref().unwrap_or(host);
-    let found = tokio::net::lookup_host(parent).await;
-    let mut last = no_address();
-    for address in found.map_err(|_| no_address())?.take(ADDRESSES_MAX) {
-        match connect(shared, address, name).await {
-            Ok(connection) => return Ok(connection),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-async fn connect(
-    shared: &Shared,
-    address: SocketAddr,
-    name: &str,
-) -> Result<quinn::Connection, Error> {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-        SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
-    };
-    let endpoint = transport::endpoint(any, None)?;
-    let connecting = endpoint
-        .connect_with(shared.client.clone(), address, name)
-        .map_err(|error| Error::Failed(error.to_string()))?;
-    let wait = Duration::from_secs(DIAL_SECONDS);
-    Ok(tokio::time::timeout(wait, connecting)
-        .await
-        .map_err(|_| Error::Timeout("answer from the parent", DIAL_SECONDS))??)
-}
 
 /// Uses a connection until it ends.
 pub(super) async fn run(

@@ -1,6 +1,13 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::coding::{put_prefixed, put_varint};
+use crate::media::RoomName;
+use crate::media::broadcast::{EPOCH_BYTES_MAX, Info, Timing};
+use crate::media::group::Id;
+use crate::media::track::{Info as TrackInfo, Kind, TRACK_NAME_BYTES_MAX};
 
 fn text(limit: usize) -> impl Strategy<Value = Arc<str>> {
     proptest::collection::vec(b'!'..=b'~', 1..=limit)

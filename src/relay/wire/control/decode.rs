@@ -1,0 +1,200 @@
+//! Bytes to messages.
+
+use std::sync::Arc;
+
+use crate::coding::{Cursor, Truncated};
+use crate::media::RoomName;
+use crate::media::broadcast::{EPOCH_BYTES_MAX, Info, Timing};
+use crate::media::group::Id;
+use crate::media::track::{Info as TrackInfo, Kind, TRACK_NAME_BYTES_MAX};
+use crate::relay::wire::Error;
+use crate::relay::wire::control::message::{
+    Announce, Estimate, Fetch, Hello, Message, Ping, Start, Subscribe,
+};
+use crate::relay::wire::control::{NODE_NAME_BYTES_MAX, TRACKS_MAX, kind};
+
+/// The body of a message of `kind`; `None` for a kind of a later version.
+pub fn decode(kind: u64, body: &[u8]) -> Result<Option<Message>, Error> {
+    let mut cursor = Cursor::new(body);
+    let message = match kind {
+        kind::HELLO => hello(&mut cursor).map(Message::Hello),
+        kind::ANNOUNCE => announce(&mut cursor).map(Message::Announce),
+        kind::SUBSCRIBE => subscribe(&mut cursor).map(Message::Subscribe),
+        kind::PING => ping(&mut cursor).map(Message::Ping),
+        kind::FETCH => fetch(&mut cursor).map(Message::Fetch),
+        _ => match small(kind, &mut cursor).map_err(Error::truncated("message"))? {
+            Some(message) => Ok(message),
+            None => return Ok(None),
+        },
+    };
+    message.map(Some)
+}
+
+/// Messages whose fields are numbers.
+fn small(kind: u64, cursor: &mut Cursor<'_>) -> Result<Option<Message>, Truncated> {
+    Ok(Some(match kind {
+        kind::GONE => Message::Gone {
+            broadcast: cursor.varint()?,
+        },
+        kind::UNSUBSCRIBE => Message::Unsubscribe {
+            subscription: cursor.varint()?,
+        },
+        kind::SUBSCRIBE_OK => Message::SubscribeOk {
+            subscription: cursor.varint()?,
+            start: Id(cursor.varint()?),
+            latest: Id(cursor.varint()?),
+        },
+        kind::SUBSCRIBE_ERROR => Message::SubscribeError {
+            subscription: cursor.varint()?,
+        },
+        kind::MISSING => Message::Missing {
+            subscription: cursor.varint()?,
+            group: Id(cursor.varint()?),
+        },
+        kind::TRACK_END => Message::TrackEnd {
+            subscription: cursor.varint()?,
+            last: match cursor.u8()? {
+                0 => None,
+                _ => Some(Id(cursor.varint()?)),
+            },
+        },
+        kind::PONG => Message::Pong {
+            sent_us: cursor.i64()?,
+            received_us: cursor.i64()?,
+            answered_us: cursor.i64()?,
+        },
+        _ => return Ok(None),
+    }))
+}
+
+fn hello(cursor: &mut Cursor<'_>) -> Result<Hello, Error> {
+    Ok(Hello {
+        version: cursor.varint().map_err(Error::truncated("hello"))?,
+        node: text(cursor, "node name", NODE_NAME_BYTES_MAX)?,
+    })
+}
+
+fn announce(cursor: &mut Cursor<'_>) -> Result<Announce, Error> {
+    let short = Error::truncated("announcement");
+    let broadcast = cursor.varint().map_err(&short)?;
+    let room = room(cursor)?;
+    let epoch = text(cursor, "epoch", EPOCH_BYTES_MAX)?;
+    let started_us = cursor.i64().map_err(&short)?;
+    let mut figure = || -> Result<u32, Error> {
+        let value = cursor.varint().map_err(Error::truncated("announcement"))?;
+        u32::try_from(value).map_err(|_| Error::BadField("part timing"))
+    };
+    let timing = Timing {
+        part_ms: figure()?,
+        hold_back_ms: figure()?,
+        segment_ms: figure()?,
+    };
+    let ended = cursor.u8().map_err(&short)? != 0;
+    let count = cursor.varint().map_err(&short)?;
+    if count > TRACKS_MAX as u64 {
+        return Err(Error::BadField("number of tracks"));
+    }
+    let tracks = (0..count)
+        .map(|_| track(cursor))
+        .collect::<Result<_, _>>()?;
+    Ok(Announce {
+        broadcast,
+        info: Info {
+            room,
+            epoch,
+            started_us,
+            timing,
+        },
+        ended,
+        tracks,
+    })
+}
+
+/// A track: length, then its fields, so that later fields can follow.
+fn track(cursor: &mut Cursor<'_>) -> Result<TrackInfo, Error> {
+    let short = Error::truncated("track");
+    let mut cursor = Cursor::new(cursor.prefixed().map_err(&short)?);
+    let name = text(&mut cursor, "track name", TRACK_NAME_BYTES_MAX)?;
+    let kind = match cursor.u8().map_err(&short)? {
+        1 => Kind::Video,
+        2 => Kind::Audio,
+        3 => Kind::Data,
+        _ => return Err(Error::BadField("kind of track")),
+    };
+    let timescale = u32::try_from(cursor.varint().map_err(&short)?)
+        .ok()
+        .filter(|timescale| *timescale > 0)
+        .ok_or(Error::BadField("timescale"))?;
+    Ok(TrackInfo {
+        name,
+        kind,
+        timescale,
+    })
+}
+
+fn subscribe(cursor: &mut Cursor<'_>) -> Result<Subscribe, Error> {
+    let short = Error::truncated("subscription");
+    let subscription = cursor.varint().map_err(&short)?;
+    let broadcast = cursor.varint().map_err(&short)?;
+    let track = text(cursor, "track name", TRACK_NAME_BYTES_MAX)?;
+    let start = match cursor.u8().map_err(&short)? {
+        0 => Start::Window,
+        1 => Start::At(
+            Id(cursor.varint().map_err(&short)?),
+            cursor.varint().map_err(&short)?,
+        ),
+        _ => return Err(Error::BadField("start of a subscription")),
+    };
+    Ok(Subscribe {
+        subscription,
+        broadcast,
+        track,
+        start,
+    })
+}
+
+fn ping(cursor: &mut Cursor<'_>) -> Result<Ping, Error> {
+    let short = Error::truncated("ping");
+    let sent_us = cursor.i64().map_err(&short)?;
+    let estimate = match cursor.u8().map_err(&short)? {
+        0 => None,
+        _ => Some(Estimate {
+            rtt_us: cursor.varint().map_err(&short)?,
+            offset_us: cursor.signed().map_err(&short)?,
+            error_us: cursor.varint().map_err(&short)?,
+        }),
+    };
+    Ok(Ping { sent_us, estimate })
+}
+
+fn fetch(cursor: &mut Cursor<'_>) -> Result<Fetch, Error> {
+    Ok(Fetch {
+        room: room(cursor)?,
+        epoch: text(cursor, "epoch", EPOCH_BYTES_MAX)?,
+        track: text(cursor, "track name", TRACK_NAME_BYTES_MAX)?,
+        group: Id(cursor.varint().map_err(Error::truncated("fetch"))?),
+    })
+}
+
+fn room(cursor: &mut Cursor<'_>) -> Result<RoomName, Error> {
+    let bytes = cursor.prefixed().map_err(Error::truncated("room name"))?;
+    std::str::from_utf8(bytes)
+        .ok()
+        .and_then(|name| RoomName::parse(name).ok())
+        .ok_or(Error::BadField("room name"))
+}
+
+/// A text of printable ASCII, 1 to `limit` bytes: it ends up in URLs, logs and metric labels.
+fn text(cursor: &mut Cursor<'_>, what: &'static str, limit: usize) -> Result<Arc<str>, Error> {
+    let bytes = cursor.prefixed().map_err(Error::truncated(what))?;
+    match std::str::from_utf8(bytes) {
+        Ok(text)
+            if !text.is_empty()
+                && text.len() <= limit
+                && text.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(text.into())
+        }
+        _ => Err(Error::BadField(what)),
+    }
+}

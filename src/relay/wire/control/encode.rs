@@ -1,0 +1,168 @@
+//! Messages to bytes.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use crate::coding::{put_prefixed, put_signed, put_varint};
+use crate::media::track::Kind;
+use crate::relay::wire::control::message::{
+    Announce, Fetch, Hello, Message, Ping, Start, Subscribe,
+};
+use crate::relay::wire::control::{TRACKS_MAX, kind};
+
+impl Message {
+    /// The message as bytes, ready for the stream.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut body = BytesMut::with_capacity(64);
+        let kind = self.encode_body(&mut body);
+        let mut out = BytesMut::with_capacity(body.len() + 4);
+        put_varint(&mut out, kind);
+        put_prefixed(&mut out, &body);
+        out.freeze()
+    }
+
+    fn encode_body(&self, out: &mut BytesMut) -> u64 {
+        match self {
+            Self::Hello(hello) => {
+                hello.encode_body(out);
+                kind::HELLO
+            }
+            Self::Announce(announce) => {
+                announce.encode_body(out);
+                kind::ANNOUNCE
+            }
+            Self::Gone { broadcast } => {
+                put_varint(out, *broadcast);
+                kind::GONE
+            }
+            Self::Subscribe(subscribe) => {
+                subscribe.encode_body(out);
+                kind::SUBSCRIBE
+            }
+            Self::Unsubscribe { subscription } => {
+                put_varint(out, *subscription);
+                kind::UNSUBSCRIBE
+            }
+            Self::SubscribeOk {
+                subscription,
+                start,
+                latest,
+            } => {
+                put_all(out, &[*subscription, start.0, latest.0]);
+                kind::SUBSCRIBE_OK
+            }
+            Self::SubscribeError { subscription } => {
+                put_varint(out, *subscription);
+                kind::SUBSCRIBE_ERROR
+            }
+            Self::Missing {
+                subscription,
+                group,
+            } => {
+                put_all(out, &[*subscription, group.0]);
+                kind::MISSING
+            }
+            Self::TrackEnd { subscription, last } => {
+                put_varint(out, *subscription);
+                out.put_u8(last.is_some().into());
+                if let Some(last) = last {
+                    put_varint(out, last.0);
+                }
+                kind::TRACK_END
+            }
+            Self::Ping(ping) => {
+                ping.encode_body(out);
+                kind::PING
+            }
+            Self::Pong {
+                sent_us,
+                received_us,
+                answered_us,
+            } => {
+                for time_us in [sent_us, received_us, answered_us] {
+                    out.put_i64(*time_us);
+                }
+                kind::PONG
+            }
+            Self::Fetch(fetch) => {
+                fetch.encode_body(out);
+                kind::FETCH
+            }
+        }
+    }
+}
+
+impl Hello {
+    fn encode_body(&self, out: &mut BytesMut) {
+        put_varint(out, self.version);
+        put_prefixed(out, self.node.as_bytes());
+    }
+}
+
+impl Announce {
+    fn encode_body(&self, out: &mut BytesMut) {
+        put_varint(out, self.broadcast);
+        put_prefixed(out, self.info.room.as_str().as_bytes());
+        put_prefixed(out, self.info.epoch.as_bytes());
+        out.put_i64(self.info.started_us);
+        let timing = self.info.timing;
+        for figure in [timing.part_ms, timing.hold_back_ms, timing.segment_ms] {
+            put_varint(out, figure.into());
+        }
+        out.put_u8(self.ended.into());
+        let tracks = self.tracks.iter().take(TRACKS_MAX);
+        put_varint(out, tracks.len() as u64);
+        for track in tracks {
+            let mut fields = BytesMut::with_capacity(48);
+            put_prefixed(&mut fields, track.name.as_bytes());
+            fields.put_u8(match track.kind {
+                Kind::Video => 1,
+                Kind::Audio => 2,
+                Kind::Data => 3,
+            });
+            put_varint(&mut fields, track.timescale.into());
+            put_prefixed(out, &fields);
+        }
+    }
+}
+
+impl Subscribe {
+    fn encode_body(&self, out: &mut BytesMut) {
+        put_all(out, &[self.subscription, self.broadcast]);
+        put_prefixed(out, self.track.as_bytes());
+        match self.start {
+            Start::Window => out.put_u8(0),
+            Start::At(group, frame) => {
+                out.put_u8(1);
+                put_all(out, &[group.0, frame]);
+            }
+        }
+    }
+}
+
+impl Ping {
+    fn encode_body(&self, out: &mut BytesMut) {
+        out.put_i64(self.sent_us);
+        out.put_u8(self.estimate.is_some().into());
+        if let Some(estimate) = self.estimate {
+            put_varint(out, estimate.rtt_us);
+            put_signed(out, estimate.offset_us);
+            put_varint(out, estimate.error_us);
+        }
+    }
+}
+
+impl Fetch {
+    fn encode_body(&self, out: &mut BytesMut) {
+        put_prefixed(out, self.room.as_str().as_bytes());
+        put_prefixed(out, self.epoch.as_bytes());
+        put_prefixed(out, self.track.as_bytes());
+        put_varint(out, self.group.0);
+    }
+}
+
+fn put_all(out: &mut BytesMut, values: &[u64]) {
+    for value in values {
+        put_varint(out, *value);
+    }
+}

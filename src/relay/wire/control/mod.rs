@@ -1,0 +1,76 @@
+//! Control messages: kind, length, body. Unknown kinds and trailing fields of known ones are
+//! skipped, so that a later version can add both.
+
+mod decode;
+mod encode;
+mod message;
+
+use bytes::{Buf as _, BytesMut};
+
+use crate::coding::{Cursor, VARINT_BYTES_MAX};
+use crate::relay::wire::Error;
+
+pub use decode::decode;
+pub use message::{Announce, Estimate, Fetch, Hello, Message, Ping, Start, Subscribe};
+
+/// The longest message body, in bytes: an announcement of 64 tracks stays below it.
+pub const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// The longest node name, in bytes.
+pub const NODE_NAME_BYTES_MAX: usize = 64;
+
+/// The most tracks in an announcement.
+pub const TRACKS_MAX: usize = 64;
+
+mod kind {
+    pub const HELLO: u64 = 1;
+    pub const ANNOUNCE: u64 = 2;
+    pub const GONE: u64 = 3;
+    pub const SUBSCRIBE: u64 = 4;
+    pub const UNSUBSCRIBE: u64 = 5;
+    pub const SUBSCRIBE_OK: u64 = 6;
+    pub const SUBSCRIBE_ERROR: u64 = 7;
+    pub const MISSING: u64 = 8;
+    pub const TRACK_END: u64 = 9;
+    pub const PING: u64 = 10;
+    pub const PONG: u64 = 11;
+    pub const FETCH: u64 = 12;
+}
+
+/// Takes the first whole message off `buffer`, skipping kinds this version does not know.
+/// `Ok(None)`: more bytes are needed.
+pub fn take(buffer: &mut BytesMut) -> Result<Option<Message>, Error> {
+    loop {
+        let mut cursor = Cursor::new(buffer);
+        let (Ok(kind), Ok(length)) = (cursor.varint(), cursor.varint()) else {
+            let hopeless = buffer.len() >= 2 * VARINT_BYTES_MAX;
+            return match hopeless {
+                true => Err(Error::Truncated("message head")),
+                false => Ok(None),
+            };
+        };
+        let Some(length) = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= MESSAGE_BYTES_MAX)
+        else {
+            return Err(Error::TooLarge {
+                what: "message",
+                bytes: length,
+                limit: MESSAGE_BYTES_MAX,
+            });
+        };
+        let Ok(body) = cursor.bytes(length) else {
+            return Ok(None);
+        };
+        let message = decode(kind, body)?;
+        let used = buffer.len() - cursor.rest().len();
+        buffer.advance(used);
+        if message.is_some() {
+            return Ok(message);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "control_test.rs"]
+mod tests;
