@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use rushlane::coding::amf0;
 use rushlane::container::flv::read::{self, Tag};
 use rushlane::protocol::rtmp;
+use rushlane::relay::wire::{control, stream};
 
 /// Takes any bytes.
 pub type Target = fn(&[u8]);
@@ -20,6 +21,8 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("amf0", amf0),
     ("flv_tag", flv_tag),
+    ("relay_control", relay_control),
+    ("relay_stream", relay_stream),
     ("rtmp_session", rtmp_session),
 ];
 
@@ -64,6 +67,35 @@ fn flv_tag(bytes: &[u8]) {
         }
     }
     let _any_answer = read::script(bytes);
+}
+
+/// Control messages of the relay: what decodes is encoded to bytes that decode to the same.
+fn relay_control(bytes: &[u8]) {
+    let mut buffer = BytesMut::from(bytes);
+    while let Ok(Some(message)) = control::take(&mut buffer) {
+        let mut again = BytesMut::from(&message.encode()[..]);
+        assert_eq!(control::take(&mut again), Ok(Some(message)));
+    }
+}
+
+/// Group streams of the relay: the portions in which they arrive make no difference.
+fn relay_stream(bytes: &[u8]) {
+    let read = |portion: usize| {
+        let mut decoder = stream::Decoder::new();
+        let mut items = Vec::new();
+        for portion in bytes.chunks(portion) {
+            decoder.push(portion);
+            loop {
+                match decoder.poll() {
+                    Ok(Some(item)) => items.push(item),
+                    Ok(None) => break,
+                    Err(error) => return (items, Some(error)),
+                }
+            }
+        }
+        (items, None)
+    };
+    assert_eq!(read(7), read(bytes.len().max(1)));
 }
 
 /// A whole connection behind its handshake, with the tags it carries: memory stays in its bound,
