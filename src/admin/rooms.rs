@@ -30,12 +30,17 @@ pub(super) fn summary(broadcast: &broadcast::Consumer, sources: &Sources) -> Val
 /// `/api/v1/rooms/ROOM`.
 pub(super) fn detail(broadcast: &broadcast::Consumer, sources: &Sources) -> Value {
     let info = broadcast.info();
+    let ingest = sources
+        .publishers
+        .as_ref()
+        .and_then(|desk| desk.status(&info.room));
     json!({
         "room": info.room,
         "epoch": info.epoch,
         "since_ms": info.started_us / 1000,
         "ended": broadcast.is_ended(),
         "timing": info.timing,
+        "ingest": ingest,
         "tracks": broadcast.tracks().iter().map(describe_track).collect::<Vec<_>>(),
         "viewers": viewers(broadcast, sources),
     })

@@ -26,8 +26,8 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Probes and prints: 0 when every rule holds, 1 when one fails or nothing answers, 2 for a text
-    /// that is no URL.
+    /// Probes and prints: 0 when every rule holds, 1 when one fails or nothing answers, 2 for a
+    /// text that is no URL.
     #[expect(clippy::print_stdout, reason = "the report")]
     #[expect(clippy::print_stderr, reason = "why there is no report")]
     pub fn run(self) -> ExitCode {
