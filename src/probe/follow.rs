@@ -250,7 +250,8 @@ impl Followed<'_> {
             };
             report.record("R1.2-part-media", self.named(init.matches(span, part)));
             let follows = |(msn, index): (u64, u64)| {
-                turn.asked == (msn, index + 1) || turn.asked == (msn + 1, 0)
+                let last = segment(msn).is_some_and(|s| s.parts.len() as u64 == index + 1);
+                turn.asked == (msn, index + 1) || last && turn.asked == (msn + 1, 0)
             };
             let whole = segment(turn.asked.0).is_some_and(|s| !s.discontinuity);
             if let Some((_, earlier)) = before.filter(|(at, _)| follows(*at) && whole) {

@@ -191,7 +191,6 @@ impl Desk {
             open,
             place,
             revoked,
-            clean: false,
         })
     }
 
@@ -305,8 +304,6 @@ pub struct Publisher {
     open: Arc<Open>,
     place: Place,
     revoked: watch::Receiver<Option<Revoked>>,
-    /// The encoder has said goodbye.
-    clean: bool,
 }
 
 impl Publisher {
@@ -369,10 +366,8 @@ impl Publisher {
         }
     }
 
-    /// The encoder has said that it stops: when it was the last one, the broadcast ends.
-    pub fn close(mut self) {
-        self.clean = true;
-    }
+    /// The encoder has said that it stops; as when it is lost, the resume window opens.
+    pub fn close(self) {}
 
     fn room(&self) -> parking_lot::MutexGuard<'_, Room> {
         self.open.room.lock()
@@ -381,7 +376,7 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.room().leave(self.place, self.clean, self.desk.now());
+        self.room().leave(self.place, self.desk.now());
         self.open.changed.notify_one();
     }
 }

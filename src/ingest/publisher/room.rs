@@ -130,8 +130,9 @@ impl Room {
         })
     }
 
-    /// A publisher goes. A clean goodbye of the last one ends the show.
-    pub(super) fn leave(&mut self, place: Place, clean: bool, now: Now) {
+    /// A publisher goes, and the resume window opens. A goodbye opens it too: encoders say one
+    /// when they reconnect by themselves or are restarted in the middle of a show.
+    pub(super) fn leave(&mut self, place: Place, now: Now) {
         let Stage::Live(live) = &mut self.stage else {
             return;
         };
@@ -142,9 +143,6 @@ impl Room {
         seat.source = None;
         seat.left_us = now.us;
         self.instruments.publisher_left();
-        if clean && live.seats.iter().all(|seat| seat.source.is_none()) {
-            self.end(Revoked::Ended, now);
-        }
     }
 
     /// Ends the show; publishers that are still here are told `reason`.

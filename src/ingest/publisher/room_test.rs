@@ -8,7 +8,7 @@ use crate::media::broadcast::Profile;
 fn lost_connection_resumes_with_the_next_group() {
     let mut studio = Studio::new(30.0, 2.0, 48_000);
     studio.run(5.0);
-    studio.room.leave(studio.place, false, studio.now);
+    studio.room.leave(studio.place, studio.now);
     studio.wait(8000);
     studio.join();
     studio.run(5.0);
@@ -36,7 +36,7 @@ fn quick_reconnect_does_not_go_back() {
 fn room_ends_when_nobody_comes_back() {
     let mut studio = Studio::new(30.0, 2.0, 48_000);
     studio.run(3.0);
-    studio.room.leave(studio.place, false, studio.now);
+    studio.room.leave(studio.place, studio.now);
     studio.wait(29_000);
     assert!(!studio.broadcast.is_ended());
     studio.wait(1500);
@@ -68,10 +68,13 @@ fn silent_encoder_is_sent_away_in_the_end() {
 }
 
 #[test]
-fn goodbye_ends_the_show_at_once() {
+fn show_ends_when_nobody_resumes_it() {
     let mut studio = Studio::new(30.0, 2.0, 48_000);
     studio.run(3.0);
-    studio.room.leave(studio.place, true, studio.now);
+    studio.room.leave(studio.place, studio.now);
+    studio.wait(29_000);
+    assert!(!studio.broadcast.is_ended());
+    studio.wait(2000);
     assert!(studio.broadcast.is_ended());
 }
 
@@ -100,7 +103,7 @@ fn second_publisher_is_refused_or_takes_over() {
         studio.room.video(old, unit, studio.now),
         Err(Error::Revoked(Revoked::TakenOver))
     );
-    studio.room.leave(old, true, studio.now);
+    studio.room.leave(old, studio.now);
     studio.run(3.0);
     let (video, _) = studio.check();
     let last = &video.last().unwrap().head;

@@ -198,7 +198,7 @@ impl Studio {
 
     /// The connection is lost and another one comes.
     pub(super) fn reconnect(&mut self) {
-        self.room.leave(self.place, false, self.now);
+        self.room.leave(self.place, self.now);
         self.join();
     }
 
