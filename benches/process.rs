@@ -98,7 +98,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A polite end, so that nginx ends its workers; then a certain one.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // A polite end first, then a certain one.
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().ok();
         for _ in 0..40 {

@@ -81,7 +81,7 @@ impl Network {
                 "[node]\nname = \"bench-origin\"\nmedia_threads = 1\n\
                  [rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n\
                  [relay]\nlisten = \"127.0.0.1:{relay}\"\n{relay_tls}\
-                 [http]\nlisten = \"off\"\n\
+                 [http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
                  [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n"
             ),
         )?;
