@@ -97,6 +97,8 @@ async fn new_show_begins_while_the_old_one_lingers() {
     push(&mut publisher, 0).await;
     publisher.close();
     let old = store.room("r").unwrap();
+    assert!(!old.is_ended());
+    tokio::time::sleep(Duration::from_secs(31)).await;
     assert!(old.is_ended());
     let _publisher = desk.publish(request("r")).await.unwrap();
     let new = store.room("r").unwrap();

@@ -14,6 +14,7 @@
 mod access;
 mod cutter;
 mod desk;
+mod groups;
 mod meter;
 mod metrics;
 mod pace;
