@@ -6,7 +6,8 @@ import test from "node:test";
 
 import { browser, playing, stats, watch } from "./harness/browser.mjs";
 import { push } from "./harness/encoder.mjs";
-import { dev } from "./harness/node.mjs";
+import { renditions } from "./harness/hls.mjs";
+import { dev, edge, fleet, origin } from "./harness/node.mjs";
 import { OUT } from "./harness/settings.mjs";
 import { sleep, until } from "./harness/wait.mjs";
 
@@ -133,6 +134,24 @@ test("the page follows a show from before its start to after its end", { timeout
 
   await host.stop();
   await page.getByRole("heading", { name: "The show has ended" }).waitFor({ timeout: 30_000 });
+});
+
+test("the page comes back by itself after its edge died", { timeout: 120_000 }, async (t) => {
+  const certificates = fleet(t);
+  const top = await origin(t, certificates);
+  const first = await edge(t, certificates, [top]);
+  push(t, `rtmp://${top.address("rtmp.listen")}/live/show`);
+  await renditions(first.http, "show");
+  const page = await (await browser(t)).newPage();
+  await watch(page, `${first.http}/watch/show`);
+
+  await first.process.stop("SIGKILL");
+  await page.getByText(/Connection lost/).waitFor({ timeout: 30_000 });
+
+  const listen = first.address("http.listen");
+  await edge(t, certificates, [top], { http: { listen, tls_listen: "off" } });
+  const back = await playing(page, { seconds: 40 });
+  assert.deepEqual([back.protocol, back.fallbacks.length], ["hls", 0]);
 });
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -75,7 +75,9 @@ function makeCard(name: string): { card: HTMLElement; facts: HTMLElement; viewer
 function hueOf(name: string): number {
   let hash = 0;
   for (const character of name) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
-  return (hash * 137) % 360; // names that differ by little get colours that differ by much
+  // Names that differ by little get colours that differ by much, from teal over blue to red: the
+  // hues between are mud when they are dark.
+  return (180 + ((hash * 137) % 200)) % 360;
 }
 
 function showPublish(): void {
