@@ -41,13 +41,8 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The port is taken or not ours to take.
-    #[error("admin.listen: {address}: {error}; choose another port, or 0 for a free one")]
-    Bind {
-        /// The address in the configuration.
-        address: SocketAddr,
-        /// Why not.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] crate::net::Error),
     /// No thread could be started.
     #[error("the admin thread cannot start: {0}")]
     Thread(std::io::Error),

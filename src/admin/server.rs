@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 
 use crate::admin::{Config, Error, Sources, api};
+use crate::net::{self, socket};
 use crate::runtime::Shutdown;
 
 /// The open admin port.
@@ -27,13 +28,13 @@ impl Server {
         let Some(address) = config.listen else {
             return Ok(None);
         };
-        let bind = || {
-            let listener = std::net::TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            let taken = listener.local_addr()?;
-            Ok((listener, taken))
+        let fault = |source| net::Error::Bind {
+            key: "admin.listen",
+            address,
+            source,
         };
-        let (listener, taken) = bind().map_err(|error| Error::Bind { address, error })?;
+        let listener = socket::tcp(address, false).map_err(fault)?;
+        let taken = listener.local_addr().map_err(fault)?;
         let token = config.token.clone().filter(|_| !taken.ip().is_loopback());
         Ok(Some(Self {
             listener,

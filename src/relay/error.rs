@@ -1,20 +1,13 @@
 //! What can go wrong on the relay.
 
-use std::net::SocketAddr;
-
 use crate::relay::wire;
 
 /// Why a relay end cannot start, or why a link ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The socket cannot be had.
-    #[error("cannot open UDP {address} for the relay: {source}")]
-    Bind {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    /// The address is taken, or not ours.
+    #[error(transparent)]
+    Bind(#[from] crate::net::Error),
     /// The certificates do not make a TLS configuration.
     #[error("the relay certificates are no use: {0}")]
     Tls(String),

@@ -1,5 +1,6 @@
 //! QUIC as the backbone wants it. The figures were measured; docs/RELAY.md has them.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 
-use crate::net::{socket, tls};
+use crate::net::{self, socket, tls};
 use crate::relay::wire::ALPN;
 use crate::relay::{Config, Congestion, Error, Local};
 
@@ -91,11 +92,30 @@ pub(super) fn endpoint(
     address: SocketAddr,
     server: Option<quinn::ServerConfig>,
 ) -> Result<quinn::Endpoint, Error> {
-    let bind = |source| Error::Bind { address, source };
-    let socket = socket::udp(address, false, SOCKET_BYTES).map_err(bind)?;
+    let fault = |source| bind_fault(address, source);
+    let socket = socket::udp(address, false, SOCKET_BYTES).map_err(fault)?;
     warn_when_clamped(&socket);
     let runtime = Arc::new(quinn::TokioRuntime);
-    quinn::Endpoint::new(EndpointConfig::default(), server, socket, runtime).map_err(bind)
+    quinn::Endpoint::new(EndpointConfig::default(), server, socket, runtime).map_err(fault)
+}
+
+/// Where `endpoint`, which was asked to take `address`, listens.
+pub(super) fn local_addr(
+    endpoint: &quinn::Endpoint,
+    address: SocketAddr,
+) -> Result<SocketAddr, Error> {
+    endpoint
+        .local_addr()
+        .map_err(|source| bind_fault(address, source))
+}
+
+fn bind_fault(address: SocketAddr, source: io::Error) -> Error {
+    let key = "relay.listen";
+    Error::Bind(net::Error::Bind {
+        key,
+        address,
+        source,
+    })
 }
 
 fn transport(config: &Config) -> TransportConfig {

@@ -14,7 +14,7 @@ use crate::ingest::rtmp::Config;
 use crate::ingest::rtmp::connection::Connection;
 use crate::ingest::rtmp::metrics::Metrics;
 use crate::ingest::rtmp::slots::{Slot, Slots};
-use crate::net::socket;
+use crate::net::{self, socket};
 use crate::runtime::TaskScope;
 use crate::telemetry;
 
@@ -26,15 +26,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is taken, or not ours.
-    #[error("RTMP cannot listen on {address}: {source}")]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] net::Error),
     /// [`Config::tls_listen`] without a certificate.
-    #[error("RTMPS on {address} needs a certificate")]
+    #[error("rtmp.tls_listen: {address}: needs http.certificate and http.key")]
     NoCertificate {
         /// The address.
         address: SocketAddr,
@@ -63,11 +58,22 @@ impl Server {
         desk: Desk,
         metrics: &telemetry::Metrics,
     ) -> Result<Self, Error> {
-        let bind =
-            |address| socket::tcp(address, false).map_err(|source| Error::Bind { address, source });
-        let plain = config.listen.map(bind).transpose()?;
+        let bind = |key, address| {
+            let fault = |source| net::Error::Bind {
+                key,
+                address,
+                source,
+            };
+            socket::tcp(address, false).map_err(fault)
+        };
+        let plain = config
+            .listen
+            .map(|address| bind("rtmp.listen", address))
+            .transpose()?;
         let secure = match (config.tls_listen, tls) {
-            (Some(address), Some(tls)) => Some((bind(address)?, TlsAcceptor::from(tls))),
+            (Some(address), Some(tls)) => {
+                Some((bind("rtmp.tls_listen", address)?, TlsAcceptor::from(tls)))
+            }
             (Some(address), None) => return Err(Error::NoCertificate { address }),
             (None, _) => None,
         };

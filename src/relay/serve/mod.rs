@@ -60,9 +60,7 @@ impl Server {
         let address = config.listen.expect("a server has an address");
         let server = transport::server_config(config, local)?;
         let endpoint = transport::endpoint(address, Some(server))?;
-        let address = endpoint
-            .local_addr()
-            .map_err(|source| Error::Bind { address, source })?;
+        let address = transport::local_addr(&endpoint, address)?;
         Ok(Self(Arc::new(Shared {
             endpoint,
             address,
