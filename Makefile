@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 CARGO ?= cargo
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 PYTHON := tests/.venv/bin/python
 # Speaks Enhanced RTMP, which Debian's does not; comes with tests/requirements.txt.
 FFMPEG9 = $$($(PYTHON) -c 'import imageio_ffmpeg as f; print(f.get_ffmpeg_exe())')
@@ -48,7 +49,7 @@ build: web ## the release binary, with the pages inside
 	$(CARGO) build --locked --release
 
 demo: build ## build, then run a whole network on this machine
-	target/release/rushlane dev
+	$(TARGET)/release/rushlane dev
 
 # === proving ===
 
@@ -67,7 +68,7 @@ unit: binary tests/.venv/done ## tests of the rooms and of the protocols
 	RUSHLANE_FFMPEG9=$(FFMPEG9) $(CARGO) test --locked --workspace
 
 e2e: setup binary ## a real binary, real encoders and players
-	RUSHLANE=$(CURDIR)/target/debug/rushlane \
+	RUSHLANE=$(TARGET)/debug/rushlane \
 	RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) \
 	RUSHLANE_FFMPEG9=$(FFMPEG9) \
 	node --test --test-concurrency=1 tests/e2e/*.test.mjs
