@@ -7,12 +7,13 @@ use std::time::Duration;
 use rushlane::probe::{self, Options};
 
 /// Everything that listens takes a free port.
-const LISTENERS: [&str; 5] = [
+const LISTENERS: [&str; 6] = [
     "admin.listen",
     "http.listen",
     "http.tls_listen",
     "relay.listen",
     "rtmp.listen",
+    "rtmp.tls_listen",
 ];
 
 /// `rushlane dev` on free ports; ended when dropped.

@@ -1,6 +1,7 @@
 //! `rushlane dev`: an origin and an edge in one process, talking over real QUIC on loopback, with a
 //! demo host that pushes over real RTMP. Two whole nodes; nothing in them knows that it is a demo.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -196,30 +197,38 @@ impl Urls {
         format!("{}/watch/demo", self.base())
     }
 
-    /// One URL a line, its label first.
-    #[expect(clippy::print_stdout, reason = "the result of the command")]
+    /// Tells a person or a script where to go. One that has stopped reading misses nothing else.
     fn print(&self, host: bool) {
+        if let Err(error) = std::io::stdout().write_all(self.lines(host).as_bytes()) {
+            tracing::debug!(%error, "nobody reads the URLs");
+        }
+    }
+
+    /// One URL a line, its label first.
+    fn lines(&self, host: bool) -> String {
         let base = self.base();
-        println!("watch    {}", self.watch());
-        println!("rooms    {base}/");
-        println!("hls      {base}/live/demo/index.m3u8");
-        println!("flv      {base}/live/demo.flv");
+        let mut lines = vec![
+            format!("watch    {}", self.watch()),
+            format!("rooms    {base}/"),
+            format!("hls      {base}/live/demo/index.m3u8"),
+            format!("flv      {base}/live/demo.flv"),
+        ];
         if let Some(https) = self.https {
-            println!("https    https://{https}/live/demo/index.m3u8");
+            lines.push(format!("https    https://{https}/live/demo/index.m3u8"));
         }
         if let Some(rtmp) = self.rtmp {
-            println!(
-                "rtmp     rtmp://{rtmp}/live/{}",
-                if host { "ROOM" } else { "demo" }
-            );
+            let room = if host { "ROOM" } else { "demo" };
+            lines.push(format!("rtmp     rtmp://{rtmp}/live/{room}"));
         }
         if let Some(admin) = self.admin {
-            println!("admin    http://{admin}/api/v1/rooms");
-            println!("metrics  http://{admin}/metrics");
+            lines.push(format!("admin    http://{admin}/api/v1/rooms"));
+            lines.push(format!("metrics  http://{admin}/metrics"));
         }
         if let Some(admin) = self.origin_admin {
-            println!("origin   http://{admin}/api/v1/rooms");
+            lines.push(format!("origin   http://{admin}/api/v1/rooms"));
         }
+        lines.push(String::new());
+        lines.join("\n")
     }
 }
 

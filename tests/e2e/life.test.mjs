@@ -7,9 +7,10 @@ import test from "node:test";
 
 import { push } from "./harness/encoder.mjs";
 import { playlist, renditions } from "./harness/hls.mjs";
-import { dev, devArguments, folder } from "./harness/node.mjs";
-import { run } from "./harness/process.mjs";
+import { dev, devArguments, event, folder } from "./harness/node.mjs";
+import { Process, run } from "./harness/process.mjs";
 import { BINARY } from "./harness/settings.mjs";
+import { until } from "./harness/wait.mjs";
 
 test("SIGTERM with a host and viewers on: drained, exit 0", { timeout: 60_000 }, async (t) => {
   const { process, urls } = await dev(t);
@@ -57,4 +58,12 @@ test("tokens never reach the log", { timeout: 60_000 }, async (t) => {
   await fetch(`${index}?token=very-secret`);
   await process.stop();
   assert.ok(!process.stderr.some((line) => line.includes("very-secret")));
+});
+
+test("dev goes on when nobody reads the URLs that it prints", { timeout: 60_000 }, async (t) => {
+  const node = new Process(t, BINARY, devArguments());
+  node.child.stdout.destroy();
+  await until("the edge finds its origin", () => event(node, "connected to the parent"));
+  const { code } = await node.stop();
+  assert.equal(code, 0, node.tail());
 });
