@@ -7,6 +7,7 @@
 //! - Every connection is admitted against a bound before a byte of it is read.
 
 mod admission;
+mod congestion;
 mod error;
 pub mod http;
 pub mod listen;
@@ -17,5 +18,6 @@ mod tcp;
 pub mod tls;
 mod worker;
 
+pub use congestion::Congestion;
 pub use error::Error;
 pub use server::{LocalAddresses, Server};

@@ -9,15 +9,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
+use crate::net::Congestion;
 use crate::net::admission::{Admission, Admitted};
 use crate::net::http::front::{Front, Link};
-use crate::net::http::{Congestion, Protocol, http3};
+use crate::net::http::{Protocol, http3};
 
 /// How long a handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -63,14 +63,10 @@ impl Settings {
     /// For `workers` endpoints that share a port.
     pub(super) fn new(tls: rustls::ServerConfig, congestion: Congestion, workers: usize) -> Self {
         let tls = QuicServerConfig::try_from(tls).expect("the provider has QUIC's initial suite");
-        let controller: Arc<dyn ControllerFactory + Send + Sync> = match congestion {
-            Congestion::Bbr => Arc::new(BbrConfig::default()),
-            Congestion::Cubic => Arc::new(CubicConfig::default()),
-        };
         let idle = IdleTimeout::try_from(IDLE_WAIT).expect("the constant fits a varint");
         let mut transport = TransportConfig::default();
         transport
-            .congestion_controller_factory(controller)
+            .congestion_controller_factory(congestion.factory(None))
             .max_idle_timeout(Some(idle))
             .max_concurrent_bidi_streams(STREAMS_MAX.into())
             .max_concurrent_uni_streams(UNI_STREAMS_MAX.into())

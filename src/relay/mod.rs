@@ -30,6 +30,7 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::live::Store;
+use crate::net::Congestion;
 use crate::net::tls::Identity;
 use crate::telemetry;
 
@@ -71,17 +72,6 @@ pub struct Config {
     /// Group streams that the parent may have open towards this node. Each track that is pulled
     /// takes one, so this bounds the watched tracks; a permitted stream costs about 9 KB.
     pub streams_max: u32,
-}
-
-/// Congestion controllers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Congestion {
-    /// Keeps the frame rate on lossy links.
-    #[default]
-    Bbr,
-    /// Yields to others on links that it shares.
-    Cubic,
 }
 
 impl Default for Config {

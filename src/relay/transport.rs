@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use rustls::RootCertStore;
@@ -14,7 +13,7 @@ use rustls::version::TLS13;
 
 use crate::net::{self, socket, tls};
 use crate::relay::wire::ALPN;
-use crate::relay::{Config, Congestion, Error, Local};
+use crate::relay::{Config, Error, Local};
 
 /// Fetches that a child may have under way, and its control stream.
 pub(super) const REQUESTS_MAX: u32 = 64;
@@ -119,18 +118,7 @@ fn bind_fault(address: SocketAddr, source: io::Error) -> Error {
 }
 
 fn transport(config: &Config) -> TransportConfig {
-    let controller: Arc<dyn ControllerFactory + Send + Sync> = match config.congestion {
-        Congestion::Bbr => {
-            let mut bbr = BbrConfig::default();
-            bbr.initial_window(INITIAL_WINDOW_BYTES);
-            Arc::new(bbr)
-        }
-        Congestion::Cubic => {
-            let mut cubic = CubicConfig::default();
-            cubic.initial_window(INITIAL_WINDOW_BYTES);
-            Arc::new(cubic)
-        }
-    };
+    let controller = config.congestion.factory(Some(INITIAL_WINDOW_BYTES));
     let mut acknowledgements = AckFrequencyConfig::default();
     acknowledgements
         .ack_eliciting_threshold(VarInt::from_u32(ACK_THRESHOLD))

@@ -10,7 +10,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::net::http::Congestion;
+use crate::net::Congestion;
 use crate::net::http::Sink;
 use crate::net::http::fake::{self, Fake, WAIT, until};
 use crate::net::quic::Settings;

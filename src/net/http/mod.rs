@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::net::Congestion;
 use crate::net::{Error, tls};
 
 pub use exchange::{Body, Protocol, Reply, Request, Response, Service, Sink};
@@ -64,17 +65,6 @@ pub struct Config {
     /// Kernel send buffer of each TCP connection, in bytes; none: the system's default, which grows
     /// with the path. A small one bounds what a slow live viewer holds.
     pub send_buffer_bytes: Option<usize>,
-}
-
-/// A QUIC congestion controller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Congestion {
-    /// BBR: keeps its rate on lossy mobile links, where CUBIC collapses.
-    #[default]
-    Bbr,
-    /// CUBIC: fair to TCP on shared links.
-    Cubic,
 }
 
 impl Default for Config {
