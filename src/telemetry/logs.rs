@@ -27,6 +27,8 @@ pub fn init_logs(format: LogFormat, filter: &str) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
+        // It would tell stderr that stderr cannot be written, and panic over that.
+        .log_internal_errors(false)
         .with_writer(io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_target(true).try_init(),
