@@ -14,9 +14,10 @@ mod client;
 mod follow;
 mod http_rules;
 mod media_rules;
-mod multivariant;
-mod playlist;
+pub mod multivariant;
+pub mod playlist;
 mod playlist_rules;
+mod reader;
 mod reload_rules;
 mod report;
 #[cfg(test)]

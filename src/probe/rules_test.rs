@@ -64,6 +64,37 @@ fn broken(report: &Report) -> Vec<&'static str> {
 }
 
 #[test]
+fn numbers_too_large_to_count_with_are_faults() {
+    let huge = u64::MAX;
+    for (name, from, to) in [
+        (
+            "EXT-X-MEDIA-SEQUENCE",
+            "MEDIA-SEQUENCE:10",
+            format!("MEDIA-SEQUENCE:{huge}"),
+        ),
+        (
+            "EXT-X-TARGETDURATION",
+            "DURATION:2",
+            format!("DURATION:{huge}"),
+        ),
+        (
+            "EXT-X-DISCONTINUITY-SEQUENCE",
+            "DISCONTINUITY-SEQUENCE:3",
+            format!("DISCONTINUITY-SEQUENCE:{huge}"),
+        ),
+        ("LAST-MSN", "LAST-MSN=17", format!("LAST-MSN={huge}")),
+    ] {
+        let faults = Playlist::parse(&good().replacen(from, &to, 1)).line_faults;
+        assert!(
+            faults.iter().any(|fault| fault.starts_with(name)),
+            "{faults:?}"
+        );
+    }
+    let endless = good().replace("#EXTINF:2.000", "#EXTINF:1e300");
+    assert!(Playlist::parse(&endless).end_us().is_some());
+}
+
+#[test]
 fn good_playlist_keeps_every_rule() {
     let report = judge(&good());
     assert_eq!(broken(&report), Vec::<&str>::new(), "{report}");
