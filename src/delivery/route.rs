@@ -117,7 +117,32 @@ fn is_name(text: &str, bytes_max: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn an_object_has_one_path(path in "/live/[a-z./]{0,6}/[a-z%/]{0,4}/[a-z/]{1,4}/(media.m3u8|\
+            init-[0-9+]{0,11}.mp4|[0-9+.]{0,21}.m4s|[0-9]{1,3}.[0-9]{1,3}.m4s|[ -~]{0,12})") {
+            if let Some(Route::Hls { room, epoch, rendition, object }) = Route::parse(&path) {
+                let name = match object {
+                    Object::Playlist => "media.m3u8".to_owned(),
+                    Object::Init(number) => format!("init-{number}.mp4"),
+                    Object::Segment(msn) => format!("{msn}.m4s"),
+                    Object::Part(msn, part) => format!("{msn}.{part}.m4s"),
+                };
+                prop_assert_eq!(&path, &format!("/live/{room}/{epoch}/{rendition}/{name}"));
+            }
+        }
+
+        #[test]
+        fn no_path_panics(path in any::<String>()) {
+            for path in [format!("/live/{path}"), format!("/watch/{path}"), path] {
+                let _none_or_some = Route::parse(&path);
+            }
+        }
+    }
 
     fn hls(object: Object) -> Option<Route<'static>> {
         Some(Route::Hls {
