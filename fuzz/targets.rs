@@ -11,6 +11,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rushlane::coding::amf0;
 use rushlane::container::flv::read::{self, Tag};
+use rushlane::media::codec::{AudioCodec, AudioConfig, Config, VideoCodec, VideoConfig, avc};
+use rushlane::net::http::http1;
+use rushlane::net::http::range::{self, Wanted};
+use rushlane::node::{self, Role};
+use rushlane::packaging::hls::Directives;
+use rushlane::probe::multivariant::Multivariant;
+use rushlane::probe::playlist::Playlist;
 use rushlane::protocol::rtmp;
 use rushlane::relay::wire::{control, stream};
 
@@ -20,7 +27,14 @@ pub type Target = fn(&[u8]);
 /// Every target by its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("amf0", amf0),
+    ("codec_config", codec_config),
+    ("codec_record", codec_record),
     ("flv_tag", flv_tag),
+    ("hls_directives", hls_directives),
+    ("http1_head", http1_head),
+    ("http_range", http_range),
+    ("node_config", node_config),
+    ("probe_playlist", probe_playlist),
     ("relay_control", relay_control),
     ("relay_stream", relay_stream),
     ("rtmp_session", rtmp_session),
@@ -57,6 +71,38 @@ fn amf0(bytes: &[u8]) {
     assert_eq!(encode(&again), first);
 }
 
+/// Configurations from a parent: what decodes is encoded to bytes that decode to the same.
+fn codec_config(bytes: &[u8]) {
+    if let Ok(config) = Config::decode(Bytes::copy_from_slice(bytes)) {
+        assert_eq!(Config::decode(config.encode()), Ok(config));
+    }
+}
+
+/// Records of encoders, as each codec: names are fit for CODECS, and what is read survives the
+/// relay.
+fn codec_record(bytes: &[u8]) {
+    const AVC: &[u8] = include_bytes!("corpus/codec_record/avc_1080");
+    let record = Bytes::copy_from_slice(bytes);
+    let check = |config: Config| {
+        assert!(!config.name().is_empty() && config.name().len() <= 64 && config.name().is_ascii());
+        assert_eq!(Config::decode(config.encode()), Ok(config));
+    };
+    for codec in [VideoCodec::H264, VideoCodec::H265, VideoCodec::Av1] {
+        if let Ok(config) = VideoConfig::parse(codec, record.clone()) {
+            check(Config::Video(config));
+        }
+    }
+    for codec in [AudioCodec::Aac, AudioCodec::Opus] {
+        if let Ok(config) = AudioConfig::parse(codec, record.clone()) {
+            assert!(config.channels > 0 && config.frame_samples() != Some(0));
+            check(Config::Audio(config));
+        }
+    }
+    if let Some(renewed) = avc::updated_record(&Bytes::from_static(AVC), &record) {
+        assert_eq!(avc::updated_record(&renewed, &record), None);
+    }
+}
+
 /// Tag bodies: payloads lie inside the body.
 fn flv_tag(bytes: &[u8]) {
     let body = Bytes::copy_from_slice(bytes);
@@ -67,6 +113,84 @@ fn flv_tag(bytes: &[u8]) {
         }
     }
     let _any_answer = read::script(bytes);
+}
+
+/// Queries of playlist requests.
+fn hls_directives(bytes: &[u8]) {
+    let query = String::from_utf8_lossy(bytes);
+    if let Ok(found) = Directives::parse(&query) {
+        assert!(found.part.is_none() || found.is_blocking());
+    }
+}
+
+/// HTTP/1.1 heads: the portions in which they arrive make no difference.
+fn http1_head(bytes: &[u8]) {
+    let read = |portion: usize| {
+        let mut decoder = http1::Decoder::default();
+        let mut heads = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            assert!(decoder.room() > 0);
+            let (now, later) = rest.split_at(portion.min(decoder.room()).min(rest.len()));
+            decoder.push(now);
+            rest = later;
+            loop {
+                match decoder.next() {
+                    Ok(Some(head)) => heads.push(format!("{head:?}")),
+                    Ok(None) => break,
+                    Err(fault) => {
+                        assert!(
+                            fault.status().is_client_error() || fault.status().is_server_error()
+                        );
+                        return heads;
+                    }
+                }
+            }
+        }
+        heads
+    };
+    assert_eq!(read(7), read(usize::MAX));
+}
+
+/// Range headers: the first two bytes are the length of the body, the rest is the header.
+fn http_range(bytes: &[u8]) {
+    let Some((length, header)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let length = u64::from(u16::from_be_bytes(*length));
+    if let Wanted::Part(part) = range::parse(&String::from_utf8_lossy(header), length) {
+        assert!(!part.is_empty() && part.end <= length);
+    }
+}
+
+/// Configuration files: every fault is one line with its place.
+fn node_config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for role in [Role::Origin, Role::Edge, Role::Dev] {
+        if let Err(node::config::Error::Faults(faults)) =
+            node::config::Config::read("node.toml", &text, role, &[])
+        {
+            assert!(!faults.is_empty());
+            for fault in faults {
+                let line = fault.to_string();
+                assert!(
+                    line.starts_with("node.toml:") && !line.contains('\n'),
+                    "{line}"
+                );
+            }
+        }
+    }
+}
+
+/// Playlists of any server.
+fn probe_playlist(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(list) = Multivariant::parse(&text) {
+        assert!(list.uris().len() <= list.variants.len() + list.audio.len());
+    }
+    let list = Playlist::parse(&text);
+    assert!(list.position() <= Some(list.next_position()));
+    let _any_answer = (list.end_us(), list.merged_onto(&list));
 }
 
 /// Control messages of the relay: what decodes is encoded to bytes that decode to the same.
