@@ -33,9 +33,14 @@ export function devArguments({ host = false, set = {} } = {}) {
   return args;
 }
 
-/** `rushlane dev`: the URLs that it printed, by label. */
-export async function dev(t, options) {
-  const process = new Process(t, BINARY, devArguments(options));
+/**
+ * `rushlane dev`: the URLs that it printed, by label. `shell`: a command that a shell runs before it
+ * becomes the node. `spawn`: options of the process.
+ */
+export async function dev(t, { shell = "", spawn, ...options } = {}) {
+  const words = [BINARY, ...devArguments(options)];
+  if (shell) words.unshift("sh", "-c", `${shell} && exec "$0" "$@"`);
+  const process = new Process(t, words[0], words.slice(1), spawn);
   await until("dev prints its URLs", () => ended(process) || labels(process).metrics, {
     seconds: START_SECONDS,
   });

@@ -26,6 +26,7 @@ export class Process {
       return { code, signal };
     });
     for (const stream of ["stdout", "stderr"]) {
+      if (!this.child[stream]) continue;
       createInterface({ input: this.child[stream] }).on("line", (line) => {
         this[stream].push(line);
         if (this[stream].length > LINES_MAX) this[stream].shift();
