@@ -15,6 +15,7 @@
 //! - A change wakes each waiting reader once, however many frames it brought.
 
 pub mod broadcast;
+mod reader;
 mod ring;
 mod store;
 pub mod track;
