@@ -79,6 +79,46 @@ fn accept(listener: &TcpListener, head: &[u8], viewers: &mut Vec<TcpStream>) -> 
     }
 }
 
+/// How many bytes a woken viewer gets: a head and a playlist.
+const ANSWER_BYTES: usize = 4096;
+
+/// Answers `viewers` parked connections on `port`, wave after wave: waits for a request of each,
+/// then a little, then writes to all.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program is one loop: there is no worker to block"
+)]
+pub fn wake(port: u16, viewers: usize) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    // Whoever looks whether the port is open is no viewer.
+    drop(listener.accept()?);
+    let parked: Result<Vec<_>, _> = listener.incoming().take(viewers).collect();
+    let mut parked = parked?;
+    for viewer in &parked {
+        viewer.set_nodelay(true)?;
+    }
+    loop {
+        for viewer in &mut parked {
+            if viewer.read(&mut [0; 1024])? == 0 {
+                return Ok(());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n".to_vec();
+        answer.extend_from_slice(&Stamp::now(0).put_into(&vec![0; 5].into()));
+        answer.resize(ANSWER_BYTES, b'.');
+        let length = answer
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .unwrap_or(0)
+            + 4
+            + 4000;
+        for viewer in &mut parked {
+            viewer.write_all(&answer[..length])?;
+        }
+    }
+}
+
 /// An FLV tag with its back pointer.
 fn tag(message: &Message, at_ms: u32) -> Vec<u8> {
     let length = u32::try_from(message.body.len()).expect("a tag is below 16 MB");

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::Bench;
 use crate::host::Host;
-use crate::outcome::{Goal, Outcome};
+use crate::outcome::{self, Goal, Outcome};
 use crate::servers::{Network, ROOM};
 use crate::stamp::Stamp;
 use crate::viewers::{FlvReader, request_flv};
@@ -29,7 +29,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Blocking reloads with the hinted part asked for at the same time, as the draft has it (6.3).
+/// Follows by blocking reloads, with the hinted part asked for at the same time, as the draft has it (6.3).
 async fn follow(network: &Network, outcome: &mut Outcome) -> anyhow::Result<()> {
     let base = format!("http://{}/live/{ROOM}/", network.http);
     let client = reqwest::Client::new();
@@ -40,6 +40,17 @@ async fn follow(network: &Network, outcome: &mut Outcome) -> anyhow::Result<()> 
             anyhow::Ok(answer.bytes().await?)
         }
     };
+    // A hint may be abandoned when a segment ends early (6.2.6): its request gets 404.
+    let hinted_part = |url: String| {
+        let client = client.clone();
+        async move {
+            let answer = client.get(url).send().await?;
+            if answer.status() == reqwest::StatusCode::NOT_FOUND {
+                return anyhow::Ok(None);
+            }
+            Ok(Some(answer.error_for_status()?.bytes().await?))
+        }
+    };
     let index = get(format!("{base}index.m3u8")).await?;
     let index = String::from_utf8_lossy(&index).into_owned();
     let media = index
@@ -48,19 +59,23 @@ async fn follow(network: &Network, outcome: &mut Outcome) -> anyhow::Result<()> 
     let media = format!("{base}{}", media.context("no video rendition")?);
     let folder = media.trim_end_matches("media.m3u8").to_owned();
     let mut text = get(media.clone()).await?;
-    let (mut oldest_us, mut every_us) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
-    let started = clock::now();
+    let (mut oldest_us, mut every_us) = (outcome::microseconds(), outcome::microseconds());
+    let (started, mut abandoned) = (clock::now(), 0.0);
     while started.elapsed() < FOLLOW {
         let hint = hinted(&String::from_utf8_lossy(&text)).context("no preload hint")?;
         let (msn, part) = hint.split_once('.').context("MSN.PART.m4s")?;
         let part = part.trim_end_matches(".m4s");
         let reload = get(format!("{media}?_HLS_msn={msn}&_HLS_part={part}"));
         let object = async {
-            let body = get(format!("{folder}{hint}")).await?;
-            anyhow::Ok((Stamp::all(&body), clock::unix_us()))
+            let body = hinted_part(format!("{folder}{hint}")).await?;
+            anyhow::Ok((body.map(|body| Stamp::all(&body)), clock::unix_us()))
         };
         let (reloaded, (stamps, now_us)) = tokio::try_join!(reload, object)?;
         let age = |stamp: &Stamp| u64::try_from(now_us - stamp.sent_us).unwrap_or(0);
+        let stamps = stamps.unwrap_or_else(|| {
+            abandoned += 1.0;
+            Vec::new()
+        });
         if let Some(first) = stamps.first() {
             oldest_us.saturating_record(age(first));
         }
@@ -69,23 +84,30 @@ async fn follow(network: &Network, outcome: &mut Outcome) -> anyhow::Result<()> 
             .for_each(|s| every_us.saturating_record(age(s)));
         text = reloaded;
     }
+    tell_parts(outcome, &oldest_us, &every_us);
+    let name = |what| format!("LL-HLS, profile low: {what}");
+    outcome.tell(name("hinted parts"), oldest_us.len() as f64, "");
+    outcome.tell(name("hints abandoned"), abandoned, "");
+    Ok(())
+}
+
+fn tell_parts(outcome: &mut Outcome, oldest_us: &Histogram<u64>, every_us: &Histogram<u64>) {
     let ms = |histogram: &Histogram<u64>, q| histogram.value_at_quantile(q) as f64 / 1000.0;
     let name = |what| format!("LL-HLS, profile low: {what}");
     outcome.judge(
         name("age of a part's first picture, p50"),
-        ms(&oldest_us, 0.5),
+        ms(oldest_us, 0.5),
         "ms",
         Goal::AtMost(500.0),
     );
     outcome.judge(
         name("age of a part's first picture, p95"),
-        ms(&oldest_us, 0.95),
+        ms(oldest_us, 0.95),
         "ms",
         Goal::AtMost(700.0),
     );
-    outcome.tell(name("age of any picture, p50"), ms(&every_us, 0.5), "ms");
-    outcome.tell(name("age of any picture, p95"), ms(&every_us, 0.95), "ms");
-    Ok(())
+    outcome.tell(name("age of any picture, p50"), ms(every_us, 0.5), "ms");
+    outcome.tell(name("age of any picture, p95"), ms(every_us, 0.95), "ms");
 }
 
 /// The URI of the hinted part.
@@ -99,8 +121,8 @@ fn hinted(playlist: &str) -> Option<String> {
 
 /// New HTTP-FLV viewers, one after the other, at any point of a GOP.
 async fn join(network: &Network, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let (mut first_us, mut live_us) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
-    let mut span_ms = Histogram::<u64>::new(3)?;
+    let (mut first_us, mut live_us) = (outcome::microseconds(), outcome::microseconds());
+    let mut span_ms = outcome::microseconds();
     let path = format!("/live/{ROOM}.flv");
     for index in 0..JOINS {
         let started = clock::now();

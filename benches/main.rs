@@ -53,11 +53,16 @@ fn benches() -> anyhow::Result<bool> {
         .skip(1)
         .filter(|word| !word.starts_with("--"))
         .collect();
-    if let [mode, port, clip] = words.as_slice()
-        && mode == "bare"
-    {
-        bare::serve(port.parse()?, Path::new(clip))?;
-        return Ok(true);
+    match words.as_slice() {
+        [mode, port, clip] if mode == "bare" => {
+            bare::serve(port.parse()?, Path::new(clip))?;
+            return Ok(true);
+        }
+        [mode, port, viewers] if mode == "wake" => {
+            bare::wake(port.parse()?, viewers.parse()?)?;
+            return Ok(true);
+        }
+        _ => {}
     }
     process::pin_client()?;
     let folder = PathBuf::from("target/bench");

@@ -1,7 +1,7 @@
 //! Parts and playlists over HTTP/1.1, with and without TLS: requests per core, against nginx with
 //! the same bytes as files and the same certificate.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::Bench;
 use crate::host::Host;
-use crate::outcome::{Goal, Outcome, median};
+use crate::outcome::{self, Goal, Outcome, median};
 use crate::process::{CpuMeter, Process};
 use crate::servers::{self, Certificates, Network, ROOM};
 
@@ -67,13 +67,14 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
             let connector = tls.then_some(&connector);
             let (mut mine, mut theirs) = (Vec::new(), Vec::new());
             let mut bytes = 0;
-            for _ in 0..ROUNDS {
+            for round in 0..ROUNDS {
                 // Parts live for some target durations only, so each round takes a new one.
                 let (path, body) = newest(&network, is_part).await?;
                 bytes = body.len();
-                fs::write(root.join("object"), &body)?;
+                let file = format!("{what}-{tls}-{round}");
+                fs::write(root.join(&file), &body)?;
                 mine.push(load(&ours, &path, connector).await?);
-                theirs.push(load(&rival, "/object", connector).await?);
+                theirs.push(load(&rival, &format!("/{file}"), connector).await?);
             }
             let scheme = if tls { "HTTPS/1.1" } else { "HTTP/1.1" };
             let name = format!("{what} of {:.1} KB over {scheme}", bytes as f64 / 1000.0);
@@ -95,10 +96,15 @@ fn judge(outcome: &mut Outcome, name: &str, mine: &[Load], theirs: &[Load], has_
     );
     outcome.tell(format!("{name}: nginx p99"), of(theirs, |l| l.p99_ms), "ms");
     let against = format!("{name}: against nginx");
+    let ratios = mine
+        .iter()
+        .zip(theirs)
+        .map(|(mine, theirs)| mine.per_core / theirs.per_core);
+    let ratio = median(ratios.collect());
     if has_goal {
-        outcome.judge(against, ours / rivals, "x", Goal::AtLeast(1.0));
+        outcome.judge(against, ratio, "x", Goal::AtLeast(1.0));
     } else {
-        outcome.tell(against, ours / rivals, "x");
+        outcome.tell(against, ratio, "x");
     }
 }
 
@@ -112,7 +118,7 @@ fn connector(certificates: &Certificates) -> anyhow::Result<TlsConnector> {
     Ok(Arc::new(config).into())
 }
 
-/// Path and bytes of the newest whole video part, or of the video playlist.
+/// Path and bytes of the newest video part that starts a segment, or of the video playlist.
 async fn newest(network: &Network, is_part: bool) -> anyhow::Result<(String, Bytes)> {
     let get = async |path: &str| {
         let answer = reqwest::get(format!("http://{}{path}", network.http)).await?;
@@ -147,8 +153,8 @@ async fn load(
     path: &str,
     connector: Option<&TlsConnector>,
 ) -> anyhow::Result<Load> {
-    let delays = Rc::new(RefCell::new(Histogram::<u64>::new(3)?));
-    let failed = Rc::new(Cell::new(0));
+    let delays = Rc::new(RefCell::new(outcome::microseconds()));
+    let failure = Rc::new(RefCell::new(None));
     let scope = TaskScope::under(&Shutdown::new());
     let address = if connector.is_some() {
         target.secure
@@ -159,7 +165,7 @@ async fn load(
     for _ in 0..CONNECTIONS {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        let (delays, failed) = (Rc::clone(&delays), Rc::clone(&failed));
+        let (delays, failure) = (Rc::clone(&delays), Rc::clone(&failure));
         let (request, connector) = (Rc::clone(&request), connector.cloned());
         scope.spawn_local("client", async move {
             let ended = match connector {
@@ -167,8 +173,7 @@ async fn load(
                 None => ask(socket, &request, &delays).await,
             };
             if let Err(error) = ended {
-                tracing::warn!(%error, "a client stopped");
-                failed.set(failed.get() + 1);
+                failure.replace(Some(error));
             }
         });
     }
@@ -183,8 +188,8 @@ async fn load(
     };
     let per_second = requests / started.elapsed().as_secs_f64();
     scope.finish(Duration::ZERO).await;
-    if failed.get() > 0 {
-        bail!("{} of {CONNECTIONS} clients failed", failed.get());
+    if let Some(error) = failure.take() {
+        return Err(error.context("a client failed"));
     }
     Ok(Load {
         per_core: per_second / share,

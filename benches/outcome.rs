@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 /// One measured figure against its goal.
@@ -118,6 +119,11 @@ fn shown(value: f64) -> String {
         v if v >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
+}
+
+/// A histogram of times up to a minute, in microseconds.
+pub fn microseconds() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds that a histogram takes")
 }
 
 /// The middle one of `values`; 0 when there is none.

@@ -15,15 +15,16 @@ use tokio::sync::watch;
 use crate::Bench;
 use crate::host::Host;
 use crate::objects::response_bytes;
-use crate::outcome::{Goal, Outcome, median};
-use crate::servers::{Network, ROOM};
+use crate::outcome::{self, Goal, Outcome, median};
+use crate::process::CpuMeter;
+use crate::servers::{self, Network, ROOM};
 use crate::stamp::Stamp;
 
 const VIEWERS: usize = 10_000;
 const WAVES: usize = 10;
 
-/// Parts between the newest one and the one that is waited for: time to park everybody.
-const AHEAD: usize = 6;
+/// Where a stamped answer has its stamp.
+const STAMPED_BYTES: usize = 160;
 
 /// What all viewers are asked to do, and what came of it.
 struct Wave {
@@ -32,12 +33,23 @@ struct Wave {
     /// When requests left and answers were whole, in microseconds since 1970.
     sent_us: RefCell<Vec<i64>>,
     done_us: RefCell<Vec<i64>>,
-    failed: Cell<usize>,
+    /// What a bare server stamps its answers with.
+    stamp: Cell<Option<Stamp>>,
+    failure: RefCell<Option<anyhow::Error>>,
+}
+
+/// Viewers that do what their wave says, until this is dropped.
+struct Hall {
+    wave: Rc<Wave>,
+    scope: TaskScope,
 }
 
 /// Runs everything.
 pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::new("parked");
+    let (program, address) = servers::bare_wakes(&bench.folder, VIEWERS).await?;
+    let limit = limit(&address).await?;
+    drop(program);
     let network = Network::start(&bench.folder).await?;
     let _host = Host::start(&bench.clip, &network.rtmp, "live", ROOM)?;
     network.wait_for_room().await?;
@@ -45,45 +57,113 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     tokio::time::sleep(Duration::from_secs(14)).await;
     let media = media_path(&network).await?;
     let before = network.edge.resident_bytes()?;
-    let scope = TaskScope::under(&Shutdown::new());
-    let wave = Rc::new(Wave {
-        request: watch::Sender::new("".into()),
-        sent_us: RefCell::default(),
-        done_us: RefCell::default(),
-        failed: Cell::new(0),
-    });
-    for index in 0..VIEWERS {
-        let socket = TcpStream::connect(&*network.http).await?;
-        let (wave, orders) = (Rc::clone(&wave), wave.request.subscribe());
-        scope.spawn_local("viewer", async move {
-            if let Err(error) = park(socket, orders, &wave).await {
-                tracing::warn!(%error, "a viewer stopped");
-                wave.failed.set(wave.failed.get() + 1);
-            }
-        });
-        if index % 50 == 49 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-    let (mut wakes_us, mut p99s_ms) = (Histogram::<u64>::new(3)?, Vec::new());
+    let hall = Hall::open(&network.http).await?;
+    let (mut wakes_us, mut p99s_ms) = (outcome::microseconds(), Vec::new());
     let mut resident = Vec::new();
+    let meter = CpuMeter::start(&network.edge)?;
     for _ in 0..WAVES {
-        let (one_us, parked_bytes) = one_wave(&network, &media, &wave).await?;
+        let (one_us, parked_bytes) = one_wave(&network, &media, &hall.wave).await?;
         p99s_ms.push(one_us.value_at_quantile(0.99) as f64 / 1000.0);
         wakes_us.add(&one_us)?;
         resident.push((parked_bytes - before) / VIEWERS as f64 / 1024.0);
     }
-    scope.finish(Duration::ZERO).await;
+    let cpu_us = meter.seconds(&network.edge)? * 1e6 / (WAVES * VIEWERS) as f64;
+    hall.scope.finish(Duration::ZERO).await;
     let name = |what| format!("{VIEWERS} parked reloads, plain HTTP/1.1: {what}");
     let ms = |q| wakes_us.value_at_quantile(q) as f64 / 1000.0;
     outcome.tell(name("woken, p50"), ms(0.5), "ms");
     outcome.tell(name("woken, p99 of all waves"), ms(0.99), "ms");
-    let goal = Goal::AtMost(50.0);
-    outcome.judge(name("woken, p99, median wave"), median(p99s_ms), "ms", goal);
+    let (goal, p99) = (Goal::AtMost(50.0), median(p99s_ms));
+    outcome.judge(name("woken, p99, median wave"), p99, "ms", goal);
+    outcome.tell(name("bare writes, p99, median wave"), limit, "ms");
+    outcome.tell(name("woken, against bare writes"), p99 / limit, "x");
+    outcome.tell(name("CPU of each, asked, parked and woken"), cpu_us, "us");
     let memory = median(resident);
     let goal = Goal::AtMost(12.0);
     outcome.judge(name("memory of each"), memory, "KB RSS", goal);
     Ok(outcome)
+}
+
+/// The physical limit: a thread that writes as many bytes to as many sockets, and nothing else.
+/// The 99th percentile of a median wave, in milliseconds.
+async fn limit(address: &str) -> anyhow::Result<f64> {
+    let hall = Hall::open(address).await?;
+    let mut p99s_ms = Vec::new();
+    for wave in 0..WAVES {
+        hall.wave.ask(&format!("/{wave}"));
+        hall.wave.answered().await?;
+        let sent_us = hall.wave.stamp.get().context("no stamp came")?.sent_us;
+        let wakes_us = hall.wave.wakes_us(sent_us)?;
+        p99s_ms.push(wakes_us.value_at_quantile(0.99) as f64 / 1000.0);
+    }
+    hall.scope.finish(Duration::ZERO).await;
+    Ok(median(p99s_ms))
+}
+
+impl Hall {
+    /// Connects [`VIEWERS`] viewers to `address`.
+    async fn open(address: &str) -> anyhow::Result<Self> {
+        let scope = TaskScope::under(&Shutdown::new());
+        let wave = Rc::new(Wave {
+            request: watch::Sender::new("".into()),
+            sent_us: RefCell::default(),
+            done_us: RefCell::default(),
+            stamp: Cell::new(None),
+            failure: RefCell::default(),
+        });
+        for index in 0..VIEWERS {
+            let socket = TcpStream::connect(address).await?;
+            let (wave, orders) = (Rc::clone(&wave), wave.request.subscribe());
+            scope.spawn_local("viewer", async move {
+                if let Err(error) = park(socket, orders, &wave).await {
+                    wave.failure.replace(Some(error));
+                }
+            });
+            if index % 50 == 49 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        Ok(Self { wave, scope })
+    }
+}
+
+impl Wave {
+    /// Lets every viewer ask for `path`.
+    fn ask(&self, path: &str) {
+        self.done_us.borrow_mut().clear();
+        self.sent_us.borrow_mut().clear();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        self.request.send_replace(request.into());
+    }
+
+    /// Waits until every viewer has its answer.
+    async fn answered(&self) -> anyhow::Result<()> {
+        let started = clock::now();
+        while self.done_us.borrow().len() < VIEWERS {
+            if let Some(error) = self.failure.take() {
+                return Err(error.context("a viewer failed"));
+            }
+            if started.elapsed() > Duration::from_secs(12) {
+                bail!("{} of {VIEWERS} were woken", self.done_us.borrow().len());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// How long after `complete_us` each answer was whole.
+    fn wakes_us(&self, complete_us: i64) -> anyhow::Result<Histogram<u64>> {
+        let late = |sent: &&i64| **sent > complete_us;
+        let late = self.sent_us.borrow().iter().filter(late).count();
+        if late > 0 {
+            bail!("{late} of {VIEWERS} requests left after the part was there: park earlier");
+        }
+        let mut wakes_us = outcome::microseconds();
+        for done in self.done_us.borrow().iter() {
+            wakes_us.saturating_record(u64::try_from(done - complete_us)?);
+        }
+        Ok(wakes_us)
+    }
 }
 
 async fn get(network: &Network, path: &str) -> anyhow::Result<Vec<u8>> {
@@ -110,62 +190,43 @@ async fn one_wave(
     media: &str,
     wave: &Wave,
 ) -> anyhow::Result<(Histogram<u64>, f64)> {
-    let playlist = String::from_utf8(get(network, media).await?)?;
-    let (msn, part) = ahead(&playlist).context("the playlist has no hint")?;
-    wave.done_us.borrow_mut().clear();
-    wave.sent_us.borrow_mut().clear();
-    let request =
-        format!("GET {media}?_HLS_msn={msn}&_HLS_part={part} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    wave.request.send_replace(request.into());
-    let started = clock::now();
-    let mut parked_bytes = 0.0;
-    while wave.done_us.borrow().len() < VIEWERS {
-        if wave.failed.get() > 0 || started.elapsed() > Duration::from_secs(12) {
-            let (done, failed) = (wave.done_us.borrow().len(), wave.failed.get());
-            bail!("{done} of {VIEWERS} were woken, {failed} failed");
+    let (msn, part) = loop {
+        let playlist = String::from_utf8(get(network, media).await?)?;
+        if let Some(position) = ahead(&playlist) {
+            break position;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if wave.done_us.borrow().is_empty() && wave.sent_us.borrow().len() == VIEWERS {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    wave.ask(&format!("{media}?_HLS_msn={msn}&_HLS_part={part}"));
+    let mut parked_bytes = 0.0;
+    while wave.done_us.borrow().is_empty() && parked_bytes == 0.0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if wave.sent_us.borrow().len() == VIEWERS {
+            // The last requests are on their way into the edge.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             parked_bytes = network.edge.resident_bytes()?;
         }
     }
+    wave.answered().await?;
     let folder = media.trim_end_matches("media.m3u8");
     let object = get(network, &format!("{folder}{msn}.{part}.m4s")).await?;
-    let complete = Stamp::all(&object)
-        .last()
-        .context("a part without stamps")?
-        .sent_us;
-    let late = wave
-        .sent_us
-        .borrow()
-        .iter()
-        .filter(|sent| **sent > complete)
-        .count();
-    if late > 0 {
-        bail!("{late} of {VIEWERS} requests left after the part was there: park earlier");
-    }
-    let mut wakes_us = Histogram::<u64>::new(3)?;
-    for done in wave.done_us.borrow().iter() {
-        wakes_us.saturating_record(u64::try_from(done - complete)?);
-    }
-    Ok((wakes_us, parked_bytes))
+    let stamps = Stamp::all(&object);
+    let complete = stamps.last().context("a part without stamps")?;
+    Ok((wave.wakes_us(complete.sent_us)?, parked_bytes))
 }
 
-/// The position [`AHEAD`] parts after the newest one.
-fn ahead(playlist: &str) -> Option<(usize, usize)> {
+/// When a segment has just begun, the last part of the next one: as far ahead as a reload may ask
+/// (the draft refuses more than two segments), and so with the most time to park everybody.
+fn ahead(playlist: &str) -> Option<(u64, usize)> {
     let hint = playlist
         .lines()
         .find(|line| line.starts_with("#EXT-X-PRELOAD-HINT"))?;
     let (_, rest) = hint.split_once("URI=\"")?;
     let (msn, part) = rest.split_once('"')?.0.split_once('.')?;
-    let (msn, part): (usize, usize) = (
-        msn.parse().ok()?,
-        part.trim_end_matches(".m4s").parse().ok()?,
-    );
+    let msn: u64 = msn.parse().ok()?;
     let last = format!("URI=\"{}.", msn.checked_sub(1)?);
-    let a_segment = playlist.lines().filter(|line| line.contains(&last)).count();
-    let index = part + AHEAD - 1;
-    Some((msn + index / a_segment.max(1), index % a_segment.max(1)))
+    let parts = playlist.lines().filter(|line| line.contains(&last)).count();
+    (part == "1.m4s").then_some((msn + 1, parts.checked_sub(1)?))
 }
 
 async fn park(
@@ -192,6 +253,8 @@ async fn park(
                     // Heads are short and come in the first read.
                     if total.is_none() {
                         total = response_bytes(&buffer[..length])?;
+                        wave.stamp
+                            .set(Stamp::find(&buffer[..length.min(STAMPED_BYTES)]));
                     }
                     have += length;
                     Ok(())

@@ -138,8 +138,12 @@ impl CpuMeter {
 
     /// The share since the start.
     pub fn share(&self, process: &Process) -> anyhow::Result<f64> {
-        let used = process.cpu_seconds()? - self.before;
-        Ok(used / self.started.elapsed().as_secs_f64())
+        Ok(self.seconds(process)? / self.started.elapsed().as_secs_f64())
+    }
+
+    /// CPU seconds since the start.
+    pub fn seconds(&self, process: &Process) -> anyhow::Result<f64> {
+        Ok(process.cpu_seconds()? - self.before)
     }
 }
 

@@ -220,7 +220,18 @@ async fn nginx(
     Ok(process)
 }
 
-/// The physical limit: this program in its `bare` mode (see `bare.rs`).
+/// The physical limit of waking: this program in its `wake` mode (see `bare.rs`).
+pub async fn bare_wakes(folder: &Path, viewers: usize) -> anyhow::Result<(Process, String)> {
+    let port = free_port()?;
+    let program = std::env::current_exe()?;
+    let arguments = ["wake", &port.to_string(), &viewers.to_string()];
+    let log = folder.join("wake.log");
+    let mut process = Process::start("bare wakes", &program, &arguments, &log)?;
+    process.wait_for_port(port).await?;
+    Ok((process, format!("127.0.0.1:{port}")))
+}
+
+/// The physical limit of a fan-out: this program in its `bare` mode (see `bare.rs`).
 pub async fn bare(folder: &Path, clip: &Path) -> anyhow::Result<(Process, String)> {
     let port = free_port()?;
     let program = std::env::current_exe()?;

@@ -10,6 +10,7 @@ use rushlane::runtime::{Shutdown, TaskScope};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::outcome;
 use crate::process::{CpuMeter, Process};
 use crate::rtmp::Session;
 use crate::servers::ROOM;
@@ -61,7 +62,7 @@ impl Audience {
     pub async fn join(source: &Source, viewers: usize) -> anyhow::Result<Self> {
         let counts = Rc::new(RefCell::new(Counts {
             measuring: false,
-            delay_us: Histogram::new_with_bounds(1, 60_000_000, 3)?,
+            delay_us: outcome::microseconds(),
             frames: 0,
             lost: 0,
             playing: 0,
