@@ -1,17 +1,38 @@
 //! The admin listener: its own thread, its own runtime.
 
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 
 use crate::admin::{Config, Error, Sources, api};
 use crate::net::{self, socket};
-use crate::runtime::Shutdown;
+use crate::runtime::{Shutdown, TaskScope};
+
+/// Open connections; further ones wait in the kernel's queue. 64: a few scrapers and dashboards.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a request head may take, the wait for it included.
+const HEAD_WAIT: Duration = Duration::from_secs(10);
+/// After this long a connection may finish its request and must go, so that a peer that does not
+/// read its answer keeps no place.
+const LIFE: Duration = Duration::from_secs(60);
+/// How long the last request of a connection may take.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+/// The pause after a failed accept: descriptors that ran out come back when connections close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// The open admin port.
 pub struct Server {
@@ -85,9 +106,59 @@ impl Server {
             }
         });
         let router = api::router(sources).layer(guard);
-        axum::serve(listener, router)
-            .with_graceful_shutdown(async move { shutdown.requested().await })
-            .await
+        let scope = TaskScope::under(&shutdown);
+        tokio::select! {
+            () = accept(listener, router, &scope) => {}
+            () = shutdown.requested() => {}
+        }
+        scope.finish(LAST_WAIT).await;
+        Ok(())
+    }
+}
+
+async fn accept(listener: TcpListener, router: Router, scope: &TaskScope) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = places.clone().acquire_owned().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let connection = serve(stream, router.clone(), scope.shutdown().clone());
+                scope.spawn("admin.connection", async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "an admin connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve(stream: TcpStream, router: Router, shutdown: Shutdown) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = shutdown.requested() => None,
+        () = sleep(LIFE) => None,
+    };
+    let ended = match ended {
+        Some(ended) => Ok(ended),
+        None => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_WAIT, connection).await
+        }
+    };
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "an admin connection ended"),
+        Err(_) => tracing::debug!("an admin connection was closed before its end"),
     }
 }
 

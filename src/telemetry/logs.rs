@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal as _};
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// rustls warns of each oddity in a stranger's handshake, which would let strangers fill the log. A
-/// filter that names it overrules this.
-const QUIET: &str = "rustls=error";
+/// These warn of each oddity that a stranger sends, which would let strangers fill the log. A
+/// filter that names one overrules this.
+const QUIET: &str = "rustls=error,h2=error";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

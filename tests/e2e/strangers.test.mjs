@@ -94,6 +94,7 @@ test("strangers around one show", { timeout: 180_000 }, async (t) => {
       "RTMP handshake": drip(t, rtmp, handshake.subarray(0, 9)),
       "RTMP connect": drip(t, rtmp, handshake),
       "RTMPS handshake": drip(t, listening("rtmp.tls_listen"), hello),
+      "admin head": drip(t, new URL(urls.metrics).host, "GET / HTTP/1.1\r\nx-"),
     };
     const names = Object.keys(openings);
     const late = sleep(LORIS_SECONDS_MAX * 1000).then(() => undefined);
