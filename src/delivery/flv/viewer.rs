@@ -164,11 +164,15 @@ impl Viewer {
             },
         };
         self.unflushed = !flushed;
+        let progressed = progress.is_ok_and(|bytes| bytes > 0);
         if !self.is_blocked() {
-            self.stuck_since = None;
+            // Skipping empties the backlog too, but shows no sign of life.
+            if progressed || !self.outside {
+                self.stuck_since = None;
+            }
             return Outcome::Done;
         }
-        if progress.is_ok_and(|bytes| bytes > 0) || self.stuck_since.is_none() {
+        if progressed || self.stuck_since.is_none() {
             self.stuck_since = Some(now);
         }
         Outcome::Blocked
