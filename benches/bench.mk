@@ -8,7 +8,8 @@ bench: bench-setup ## measure against the goals; rivals run beside us
 $(addprefix bench-,$(BENCHES)): bench-%: bench-setup # one of them
 	$(CARGO) bench --locked --bench measure -- $*
 
-bench-setup: build
+# `cargo bench` builds the binary too.
+bench-setup: web
 	@scripts/setup.sh ffmpeg taskset nginx nginx-rtmp
 
 .PHONY: bench bench-setup $(addprefix bench-,$(BENCHES))
