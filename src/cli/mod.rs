@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
         }
     };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
-    crate::telemetry::init_logs(cli.log_format, &filter);
+    let _flushed_at_the_end = crate::telemetry::init_logs(cli.log_format, &filter);
     match cli.command {
         Command::Dev(dev) => {
             let options = DevOptions {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
 
-pub use logs::{LogFormat, init_logs};
+pub use logs::{Flush, LogFormat, init_logs};
 
 /// The node's metrics. Clones share one registry.
 #[derive(Clone, Debug)]
