@@ -29,7 +29,8 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Follows by blocking reloads, with the hinted part asked for at the same time, as the draft has it (6.3).
+/// Follows by blocking reloads, with the hinted part asked for at the same time, as the draft has
+/// it (6.3).
 async fn follow(network: &Network, outcome: &mut Outcome) -> anyhow::Result<()> {
     let base = format!("http://{}/live/{ROOM}/", network.http);
     let client = reqwest::Client::new();
