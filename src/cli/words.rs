@@ -47,7 +47,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Dev {
-    /// Keep the relay's certificates here, for fleets to try with; made if missing
+    /// Write the relay's CA and certificates of this run into DIR/tls, to join other nodes with
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Leave the demo host out

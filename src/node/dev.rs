@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::runtime::{Shutdown, TaskScope};
 /// What `rushlane dev` can be told beyond the configuration.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where certificates are kept for others to try with.
+    /// Where the CA and the certificates of this run are written, for other nodes to join with.
     pub data: Option<PathBuf>,
     /// Run the demo host.
     pub host: bool,
@@ -154,10 +155,23 @@ impl Made {
                 .collect();
             std::fs::write(folder.join(format!("{name}.pem")), chain)?;
             let key = pem_text("PRIVATE KEY", identity.key.secret_der());
-            std::fs::write(folder.join(format!("{name}.key")), key)?;
+            write_private(&folder.join(format!("{name}.key")), &key)?;
         }
         Ok(())
     }
+}
+
+/// Writes a file that its owner alone may read, whatever stood there before.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
 }
 
 fn pem_text(label: &str, der: &[u8]) -> String {
