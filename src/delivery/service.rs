@@ -53,7 +53,7 @@ impl Worker {
 }
 
 impl Service for Worker {
-    fn call(&self, request: Request) -> Reply {
+    fn call(&self, mut request: Request) -> Reply {
         match request.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Reply::Ready(reply::preflight()),
@@ -64,6 +64,7 @@ impl Service for Worker {
             }
         }
         let conditions = Conditions::of(&request);
+        let direct = request.direct.take();
         let inner = &self.delivery.0;
         let query = request.uri.query().unwrap_or("");
         Reply::Ready(match Route::parse(request.uri.path()) {
@@ -80,6 +81,7 @@ impl Service for Worker {
                     object,
                     query,
                     conditions,
+                    direct,
                 });
             }
             Some(Route::Index { room }) => return self.answers.index(room, conditions.gzip),

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::net::admission::{Admission, Admitted};
+use crate::net::http::direct::Shared;
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http2::{self, Rewound};
 use crate::net::http::{Protocol, http1};
@@ -79,7 +80,9 @@ impl Listener {
                     peer,
                     secure: false,
                 };
-                let task = plain(stream, link, front, admitted).instrument(span);
+                let shared = Shared::new(stream);
+                let stream = shared.clone();
+                let task = plain(stream, Some(shared), link, front, admitted).instrument(span);
                 self.front.scope.spawn_local("http.plain", task);
             }
             Some(acceptor) => {
@@ -112,12 +115,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// HTTP/1.1, or HTTP/2 when it begins with its preface.
-async fn plain<S>(stream: S, link: Link, front: Rc<Front>, admitted: Admitted)
-where
+async fn plain<S>(
+    stream: S,
+    shared: Option<Shared>,
+    link: Link,
+    front: Rc<Front>,
+    admitted: Admitted,
+) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let held = (admitted, front.metrics.connection(Protocol::H1));
-    let Some(preface) = http1::serve(stream, link, front.clone(), held).await else {
+    let Some(preface) = http1::serve(stream, shared, link, front.clone(), held).await else {
         return;
     };
     let (admitted, _) = preface.held;
@@ -160,6 +168,6 @@ async fn secure(
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
         Box::pin(streams(stream, link, front, admitted)).await;
     } else {
-        plain(stream, link, front, admitted).await;
+        plain(stream, None, link, front, admitted).await;
     }
 }

@@ -198,6 +198,7 @@ impl Show {
             protocol: Protocol::H1,
             secure: false,
             peer: ([127, 0, 0, 1], 1234).into(),
+            direct: None,
         })
     }
 

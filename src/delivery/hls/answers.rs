@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use super::shelf::Shelf;
 use super::shelves::Shelves;
 use super::steps::{START, Step, missing, segment_reply};
-use super::waiting::Waiting;
+use super::waiting::{Reload, Waiting, Woken};
 use super::{index, steps};
 use crate::cache::{Key, Miss, Segments};
 use crate::delivery::reply::{self, Conditions};
@@ -20,7 +20,7 @@ use crate::delivery::route::Object;
 use crate::live::{FetchError, Store, broadcast, track};
 use crate::media::group::Id;
 use crate::media::track::Kind;
-use crate::net::http::{Reply, Response};
+use crate::net::http::{Direct, Reply, Response};
 use crate::packaging::cmaf;
 use crate::packaging::hls::{Directives, Lifetime};
 use crate::runtime::{TaskScope, clock};
@@ -67,6 +67,8 @@ pub(in crate::delivery) struct Ask<'a> {
     pub(in crate::delivery) object: Object,
     pub(in crate::delivery) query: &'a str,
     pub(in crate::delivery) conditions: Conditions,
+    /// Where the reply may be written without waking the connection.
+    pub(in crate::delivery) direct: Option<Direct>,
 }
 
 impl Source {
@@ -136,7 +138,8 @@ impl Answers {
             for shelf in shelves.iter().filter(|shelf| shelf.known().is_none()) {
                 let any = shelves.iter().any(|shelf| shelf.known().is_some());
                 let patience = if any { COLD_MORE } else { COLD };
-                ticket.wait(shelf, START, clock::now() + patience).await;
+                let deadline = clock::now() + patience;
+                ticket.wait(shelf, START, deadline, None).await;
             }
             index::reply(&broadcast, &shelves, gzip)
         }))
@@ -166,30 +169,35 @@ impl Answers {
         match ask.object {
             Object::Playlist => {
                 let gzip = conditions.gzip;
-                self.hold(shelf, None, move |shelf| {
+                let reload = ask
+                    .direct
+                    .map(|direct| Reload::new(directives, gzip, direct));
+                self.hold(shelf, None, reload, move |shelf| {
                     steps::playlist(shelf, &directives, gzip)
                 })
             }
-            Object::Init(id) => self.hold(shelf, None, move |shelf| {
+            Object::Init(id) => self.hold(shelf, None, None, move |shelf| {
                 steps::init(shelf, id, &conditions)
             }),
-            Object::Part(msn, index) => self.hold(shelf, None, move |shelf| {
+            Object::Part(msn, index) => self.hold(shelf, None, None, move |shelf| {
                 steps::part(shelf, msn.0, index, &conditions)
             }),
             Object::Segment(msn) => {
                 let kept = Some(conditions.clone());
-                self.hold(shelf, kept, move |shelf| {
+                self.hold(shelf, kept, None, move |shelf| {
                     steps::segment(shelf, msn.0, &conditions)
                 })
             }
         }
     }
 
-    /// Answers by `step`, again each time the shelf is past what it waits for.
+    /// Answers by `step`, again each time the shelf is past what it waits for; a `reload` may be
+    /// answered as soon as that is so.
     fn hold(
         self: &Rc<Self>,
         shelf: Arc<Shelf>,
         conditions: Option<Conditions>,
+        reload: Option<Reload>,
         step: impl Fn(&Shelf) -> Step + 'static,
     ) -> Reply {
         let mut next = step(&shelf);
@@ -219,10 +227,17 @@ impl Answers {
                         return Box::pin(answers.fetch(&shelf, msn, &conditions)).await;
                     }
                     Step::Wait(position) => {
-                        if !ticket.wait(&shelf, position, deadline).await {
-                            return answers.too_long(hold);
+                        match ticket
+                            .wait(&shelf, position, deadline, reload.as_ref())
+                            .await
+                        {
+                            Woken::Open => step(&shelf),
+                            Woken::Late => return answers.too_long(hold),
+                            Woken::Begun(begun, age) => {
+                                answers.source.figures.wake.observe(age.as_secs_f64());
+                                return begun.into();
+                            }
                         }
-                        step(&shelf)
                     }
                 };
             }

@@ -21,6 +21,26 @@ pub(super) enum Step {
 }
 
 pub(super) fn playlist(shelf: &Shelf, directives: &Directives, gzip: bool) -> Step {
+    let step = shared_playlist(shelf, directives, gzip);
+    if let Step::Done(response) = &step {
+        watched(shelf, directives, response.status());
+    }
+    step
+}
+
+/// Notes that one viewer got the playlist, if that is what the answer was.
+pub(super) fn watched(shelf: &Shelf, directives: &Directives, status: StatusCode) {
+    if status == StatusCode::OK {
+        let terms = shelf.terms();
+        shelf.watched(match directives.part {
+            Some(_) => terms.part_ms(),
+            None => terms.target_seconds() * 1000,
+        });
+    }
+}
+
+/// The answer for any number of viewers, each of whom is to be noted by [`watched`].
+pub(super) fn shared_playlist(shelf: &Shelf, directives: &Directives, gzip: bool) -> Step {
     if !shelf.is_warm() {
         return Step::Wait(START);
     }
@@ -41,10 +61,6 @@ pub(super) fn playlist(shelf: &Shelf, directives: &Directives, gzip: bool) -> St
                 (false, true) => Answer::BlockingPlaylist,
                 (false, false) => Answer::Playlist,
             };
-            shelf.watched(match directives.part {
-                Some(_) => terms.part_ms(),
-                None => terms.target_seconds() * 1000,
-            });
             let text = shelf.text(directives.skip);
             let lifetime = Lifetime::of(answer, terms);
             let age = shelf.age();

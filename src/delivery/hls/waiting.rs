@@ -3,19 +3,32 @@
 //! Requests that wait for the same position of a shelf share one gate. For each shelf that somebody
 //! waits for there is one task; it is woken once for each change and opens all gates that the
 //! change has passed. A waiting request costs an entry in a gate's list, inside its own future.
+//!
+//! Reloads of a playlist over plain HTTP/1.1 are the many. The task encodes their reply once and
+//! writes it to each of their connections in one pass, before it wakes any of them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
 use super::shelf::{Progress, Shelf};
-use crate::packaging::hls::Position;
+use super::steps::{self, Step};
+use crate::net::http::{Begun, Direct, Encoded};
+use crate::packaging::hls::{Directives, Position};
 use crate::runtime::TaskScope;
 use crate::runtime::clock::Instant;
+
+/// Replies written before others of the worker have their turn: some 20 ms of writing.
+const PASS_MAX: usize = 4096;
+
+/// Encoded replies kept during a pass. Those who wait for the same part differ in `_HLS_skip` and
+/// coding; who asks for more than that has his own encoded, in place of all that are kept.
+const REPLIES_MAX: usize = 8;
 
 /// The parked requests of one worker.
 #[derive(Debug)]
@@ -30,7 +43,48 @@ pub(super) struct Waiting {
 /// The gates of one shelf, by what they wait for.
 #[derive(Debug, Default)]
 struct Room {
-    gates: RefCell<BTreeMap<Position, Rc<Notify>>>,
+    gates: RefCell<BTreeMap<Position, Rc<Gate>>>,
+}
+
+/// Those who wait for one position of a shelf.
+#[derive(Debug, Default)]
+struct Gate {
+    opened: Notify,
+    /// Those of them who can be written to, in the order of their coming.
+    reloads: RefCell<BTreeMap<u64, Rc<Waiter>>>,
+    came: Cell<u64>,
+}
+
+/// A request for a playlist whose reply can be begun where it waits.
+#[derive(Debug)]
+pub(super) struct Reload(Rc<Waiter>);
+
+#[derive(Debug)]
+struct Waiter {
+    directives: Directives,
+    gzip: bool,
+    direct: Direct,
+    begun: RefCell<Option<(Begun, Duration)>>,
+}
+
+/// A reload in a gate's list, until dropped.
+struct Listed {
+    gate: Rc<Gate>,
+    number: u64,
+}
+
+/// Encoded replies, by all that they depend on.
+type Replies = Vec<((Directives, bool), Rc<Encoded>)>;
+
+/// How waiting ended.
+#[derive(Debug)]
+pub(super) enum Woken {
+    /// The shelf is past the position.
+    Open,
+    /// It is, and the reload's reply is begun; how old the playlist was then.
+    Begun(Begun, Duration),
+    /// The deadline came first.
+    Late,
 }
 
 /// The right to wait; given back when dropped.
@@ -58,7 +112,7 @@ impl Waiting {
         Some(Ticket(self.clone()))
     }
 
-    fn gate(self: &Rc<Self>, shelf: &Arc<Shelf>, position: Position) -> Rc<Notify> {
+    fn gate(self: &Rc<Self>, shelf: &Arc<Shelf>, position: Position) -> Rc<Gate> {
         let mut rooms = self.rooms.borrow_mut();
         let room = rooms.entry(Arc::as_ptr(shelf)).or_insert_with(|| {
             let room = Rc::new(Room::default());
@@ -71,17 +125,30 @@ impl Waiting {
 }
 
 impl Ticket {
-    /// Waits until `shelf` is past `position`; false when `deadline` comes first. Cancel-safe.
+    /// Waits until `shelf` is past `position` or `deadline` comes. Cancel-safe, but a `reload` is
+    /// of no more use if it is cancelled: its reply may have begun.
     pub(super) async fn wait(
         &self,
         shelf: &Arc<Shelf>,
         position: Position,
         deadline: Instant,
-    ) -> bool {
+        reload: Option<&Reload>,
+    ) -> Woken {
         let gate = self.0.gate(shelf, position);
-        let opened = gate.notified();
+        let opened = gate.opened.notified();
         // The shelf may have moved on between the caller's look and the gate: nobody would open it.
-        shelf.is_past(position) || tokio::time::timeout_at(deadline, opened).await.is_ok()
+        if shelf.is_past(position) {
+            return Woken::Open;
+        }
+        let _listed = reload.map(|reload| Listed::new(&gate, reload));
+        let in_time = tokio::time::timeout_at(deadline, opened).await.is_ok();
+        if let Some(Reload(waiter)) = reload
+            && let Some((begun, age)) = waiter.begun.take()
+        {
+            steps::watched(shelf, &waiter.directives, begun.status());
+            return Woken::Begun(begun, age);
+        }
+        if in_time { Woken::Open } else { Woken::Late }
     }
 }
 
@@ -97,7 +164,7 @@ async fn attend(waiting: Rc<Waiting>, room: Rc<Room>, shelf: Arc<Shelf>) {
     let mut progress = shelf.progress();
     loop {
         let now = *progress.borrow_and_update();
-        room.open(&now);
+        room.open(&shelf, &now).await;
         if room.gates.borrow().is_empty() || progress.changed().await.is_err() {
             break;
         }
@@ -106,12 +173,87 @@ async fn attend(waiting: Rc<Waiting>, room: Rc<Room>, shelf: Arc<Shelf>) {
 }
 
 impl Room {
-    fn open(&self, progress: &Progress) {
-        let mut gates = self.gates.borrow_mut();
-        while let Some(gate) = gates.first_entry()
-            && progress.is_past(*gate.key())
-        {
-            gate.remove().notify_waiters();
+    async fn open(&self, shelf: &Shelf, progress: &Progress) {
+        while let Some(gate) = self.passed(progress) {
+            gate.reply(shelf).await;
+            gate.opened.notify_waiters();
         }
+    }
+
+    /// Takes out the first gate that `progress` is past.
+    fn passed(&self, progress: &Progress) -> Option<Rc<Gate>> {
+        let mut gates = self.gates.borrow_mut();
+        let first = gates.first_entry()?;
+        progress.is_past(*first.key()).then(|| first.remove())
+    }
+}
+
+impl Gate {
+    /// Begins the replies of all who can be written to. Whoever gets none is woken as others are.
+    async fn reply(&self, shelf: &Shelf) {
+        let mut replies = Replies::new();
+        let mut count = 0;
+        while let Some(waiter) = self.next() {
+            if let Some(reply) = waiter.reply(shelf, &mut replies) {
+                let begun = waiter.direct.begin(&reply);
+                waiter.begun.replace(Some((begun, shelf.age())));
+            }
+            count += 1;
+            if count % PASS_MAX == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Rc<Waiter>> {
+        let (_, waiter) = self.reloads.borrow_mut().pop_first()?;
+        Some(waiter)
+    }
+}
+
+impl Reload {
+    pub(super) fn new(directives: Directives, gzip: bool, direct: Direct) -> Self {
+        Self(Rc::new(Waiter {
+            directives,
+            gzip,
+            direct,
+            begun: RefCell::default(),
+        }))
+    }
+}
+
+impl Waiter {
+    /// The reply, one of `replies` if somebody has asked the same; `None` if there is none yet.
+    fn reply(&self, shelf: &Shelf, replies: &mut Replies) -> Option<Rc<Encoded>> {
+        let key = (self.directives, self.gzip);
+        if let Some((_, reply)) = replies.iter().find(|(known, _)| *known == key) {
+            return Some(reply.clone());
+        }
+        let step = steps::shared_playlist(shelf, &self.directives, self.gzip);
+        let Step::Done(response) = step else {
+            return None;
+        };
+        let reply = self.direct.encode(response)?;
+        if replies.len() == REPLIES_MAX {
+            replies.clear();
+        }
+        replies.push((key, reply.clone()));
+        Some(reply)
+    }
+}
+
+impl Listed {
+    fn new(gate: &Rc<Gate>, reload: &Reload) -> Self {
+        let number = gate.came.get();
+        gate.came.set(number + 1);
+        gate.reloads.borrow_mut().insert(number, reload.0.clone());
+        let gate = gate.clone();
+        Self { gate, number }
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.gate.reloads.borrow_mut().remove(&self.number);
     }
 }

@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
 use crate::coding::Chunks;
+use crate::net::http::direct::{Begun, Direct};
 
 /// The version of HTTP a request came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +39,9 @@ pub struct Request {
     pub secure: bool,
     /// Who sent it.
     pub peer: SocketAddr,
+    /// The connection, when the reply may be begun by the service itself: a GET over plain HTTP/1.1
+    /// that leaves the connection open.
+    pub direct: Option<Direct>,
 }
 
 /// A reply head with its body. The front adds `date`, `server`, `content-length`, `connection` and
@@ -53,6 +57,8 @@ pub enum Body {
     /// or a channel of body bytes (HTTP/2, HTTP/3) is handed over, and the front watches no more
     /// than whether the peer has gone. Not called for HEAD.
     Live(Box<dyn FnOnce(Sink)>),
+    /// What the service has begun to write itself, on the connection that the request named.
+    Begun(Begun),
 }
 
 /// The write side of a live reply. Dropping it ends the reply.
@@ -101,6 +107,7 @@ impl fmt::Debug for Body {
         match self {
             Self::Chunks(chunks) => write!(f, "Chunks({} bytes)", chunks.len()),
             Self::Live(_) => f.write_str("Live"),
+            Self::Begun(_) => f.write_str("Begun"),
         }
     }
 }

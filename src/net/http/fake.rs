@@ -26,12 +26,15 @@ pub(in crate::net) const LINK: Link = Link {
 };
 
 /// Answers `/hello`, `/large` (many chunks, 200,000 bytes), `/wait` (once [`Self::release`]d),
+/// `/begin` (the same with the large body, begun by the service where it may),
 /// `/live` (hands over its sink), `/nothing` (204), `/panic`; else 404.
 #[derive(Default)]
 pub(in crate::net) struct Fake {
     pub(in crate::net) release: Rc<Notify>,
     /// Requests that wait.
     pub(in crate::net) waiting: Rc<Cell<usize>>,
+    /// Bytes that [`Direct::begin`](crate::net::http::Direct::begin) wrote of the last reply.
+    pub(in crate::net) begun_bytes: Rc<Cell<usize>>,
     pub(in crate::net) sinks: Rc<RefCell<Vec<Sink>>>,
     /// Told of every request.
     pub(in crate::net) called: Rc<Notify>,
@@ -61,6 +64,22 @@ impl Service for Fake {
                     let _waits = waits;
                     release.notified().await;
                     Response::new(Body::Chunks(hello()))
+                }));
+            }
+            "/begin" => {
+                let waits = Waits::new(&self.waiting);
+                let (release, begun_bytes) = (self.release.clone(), self.begun_bytes.clone());
+                return Reply::Later(Box::pin(async move {
+                    let _waits = waits;
+                    release.notified().await;
+                    let response = Response::new(Body::Chunks(large()));
+                    let Some(direct) = request.direct else {
+                        return response;
+                    };
+                    let reply = direct.encode(response).expect("its length is known");
+                    let begun = direct.begin(&reply);
+                    begun_bytes.set(begun.written_bytes);
+                    begun.into()
                 }));
             }
             "/panic" => panic!("asked to"),

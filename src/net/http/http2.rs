@@ -123,6 +123,7 @@ async fn respond(
                 protocol: Protocol::H2,
                 secure: link.secure,
                 peer: link.peer,
+                direct: None,
             })
             .await
     } else {

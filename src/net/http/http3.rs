@@ -122,6 +122,7 @@ async fn respond(
                 protocol: Protocol::H3,
                 secure: link.secure,
                 peer: link.peer,
+                direct: None,
             })
             .await
     };

@@ -4,13 +4,15 @@
 //! state; it need not be `Send`. Content (compression, ranges, caching, CORS) is the service's job.
 //!
 //! Invariants:
-//! - A reply is [`Chunks`](crate::coding::Chunks) shared by all viewers; nothing here copies them.
+//! - A reply is [`Chunks`](crate::coding::Chunks) shared by all viewers; nothing here copies them,
+//!   but for [`Direct::encode`], once for all who wait for the same.
 //! - A parked request holds no buffer; it is dropped as soon as its peer is seen to have gone.
 //! - Whatever a peer sends or withholds, its connection holds bounded memory for a bounded time.
 //!
 //! Specs: RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 9114 (HTTP/3).
 
 mod activity;
+pub(super) mod direct;
 mod exchange;
 #[cfg(test)]
 pub(super) mod fake;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::net::Congestion;
 use crate::net::{Error, tls};
 
+pub use direct::{Begun, Direct, Encoded};
 pub use exchange::{Body, Protocol, Reply, Request, Response, Service, Sink};
 pub use metrics::Metrics;
 pub use problem::problem;

@@ -90,6 +90,8 @@ pub(super) fn prepare(
                 Outgoing::from(chunks)
             }
         }
+        // Nobody can begin a reply here: no request names a connection.
+        Body::Begun(_) => nothing,
         Body::Live(_) if head_only => nothing,
         Body::Live(start) => {
             let (sink, queue) = mpsc::channel(LIVE_BUFFERS_MAX);

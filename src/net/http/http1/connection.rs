@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{timeout, timeout_at};
 
 use crate::coding::Chunks;
+use crate::net::http::direct::{Begun, Direct, Shared};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::decoder::{Decoder, Fault, Head};
 use crate::net::http::http1::encoder::{self, Length, Persistence};
@@ -61,6 +62,8 @@ impl From<Fault> for Stop {
 
 struct Connection<S> {
     stream: S,
+    /// The same stream, when services may write to it.
+    shared: Option<Shared>,
     decoder: Decoder,
     front: Rc<Front>,
     link: Link,
@@ -69,9 +72,11 @@ struct Connection<S> {
 }
 
 /// Serves requests until the connection ends, or until HTTP/2 begins. `held` lives as long as the
-/// connection, also when a service takes it over.
+/// connection, also when a service takes it over. `shared` is the stream, for services that begin
+/// replies themselves.
 pub(in crate::net) async fn serve<S, G>(
     stream: S,
+    shared: Option<Shared>,
     link: Link,
     front: Rc<Front>,
     held: G,
@@ -83,6 +88,7 @@ where
     let decoder = Decoder::default();
     let mut connection = Connection {
         stream,
+        shared,
         decoder,
         front,
         link,
@@ -180,6 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             (false, _) => Persistence::Close,
         };
         let head_only = head.method == Method::HEAD;
+        let direct = self.direct(&head.method, persistence);
         let reply = self.front.call(Request {
             method: head.method,
             uri: head.uri,
@@ -187,6 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             protocol: Protocol::H1,
             secure: self.link.secure,
             peer: self.link.peer,
+            direct,
         });
         let response = match reply {
             Reply::Ready(response) => response,
@@ -196,6 +204,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             },
         };
         self.reply(response, head_only, persistence).await
+    }
+
+    /// What a service may begin its reply with.
+    fn direct(&self, method: &Method, persistence: Persistence) -> Option<Direct> {
+        let fits = method == Method::GET && persistence == Persistence::Stays;
+        let stream = self.shared.clone().filter(|_| fits)?;
+        Some(Direct {
+            stream,
+            front: self.front.clone(),
+            link: self.link,
+        })
     }
 
     /// Waits for the reply; `None` when the peer goes away first, which drops `later`.
@@ -236,11 +255,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (parts, body) = response.into_parts();
         self.front.metrics.replied(Protocol::H1, parts.status);
         self.served += 1;
-        let bodiless = matches!(
-            parts.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        );
+        let bodiless = encoder::is_bodiless(parts.status);
         let (length, chunks, live) = match body {
+            Body::Begun(begun) => return self.finish(begun).await,
             _ if bodiless => (Length::Silent, Chunks::default(), None),
             Body::Chunks(chunks) if head_only => {
                 (Length::Bytes(chunks.len()), Chunks::default(), None)
@@ -272,6 +289,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             (Some(start), _) => Next::Live(start),
             (None, Persistence::Close) => Next::Close,
             (None, _) => Next::Request,
+        })
+    }
+
+    /// Writes what a service has left of its reply.
+    async fn finish(&mut self, begun: Begun) -> io::Result<Next> {
+        let bytes = &begun.reply.bytes;
+        let rest = &bytes[begun.written_bytes..];
+        write(&mut self.stream, rest, &Chunks::default()).await?;
+        let sent_bytes = self.front.metrics.sent(Protocol::H1);
+        sent_bytes.inc_by(bytes.len() as u64);
+        Ok(if self.front.shutdown().is_requested() {
+            Next::Close
+        } else {
+            Next::Request
         })
     }
 

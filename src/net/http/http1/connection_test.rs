@@ -25,7 +25,7 @@ impl Client {
         let ended = Rc::new(Cell::new(false));
         let (task_front, task_ended) = (front.clone(), ended.clone());
         front.scope.spawn_local("test", async move {
-            serve(theirs, link, task_front, ()).await;
+            serve(theirs, None, link, task_front, ()).await;
             task_ended.set(true);
         });
         Self {
@@ -415,7 +415,7 @@ async fn http2_is_recognised_by_its_preface() {
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore")
             .await
             .unwrap();
-        let preface = serve(stream, LINK, fake::front(Fake::default()), ())
+        let preface = serve(stream, None, LINK, fake::front(Fake::default()), ())
             .await
             .unwrap();
         assert_eq!(preface.read, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore");
@@ -426,7 +426,7 @@ async fn http2_is_recognised_by_its_preface() {
 #[tokio::test]
 async fn connection_is_a_small_task() {
     let (_, stream) = tokio::io::duplex(1);
-    let task = serve(stream, LINK, fake::front(Fake::default()), ());
+    let task = serve(stream, None, LINK, fake::front(Fake::default()), ());
     let bytes = size_of_val(&task);
     assert!(bytes <= 2048, "{bytes} bytes");
 }

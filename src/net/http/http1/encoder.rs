@@ -1,9 +1,14 @@
 //! Reply heads into bytes, by hand: one buffer, no formatting machinery.
 
+use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderName, header};
+use http::{HeaderName, StatusCode, header};
 
+use crate::net::http::Body;
 use crate::net::http::front::{Front, Link, SERVER};
+
+/// Most heads fit.
+const HEAD_BYTES: usize = 512;
 
 /// What the head says of the body's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +71,39 @@ pub(super) fn head(
         Persistence::Stays => {}
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// A whole reply in one buffer, for connections that stay unless the node drains; `None` for one
+/// without a body, or with one of unknown length.
+pub(in crate::net::http) fn encode(
+    parts: &Parts,
+    body: &Body,
+    front: &Front,
+    link: &Link,
+) -> Option<Bytes> {
+    let Body::Chunks(chunks) = body else {
+        return None;
+    };
+    if is_bodiless(parts.status) {
+        return None;
+    }
+    let persistence = if front.shutdown().is_requested() {
+        Persistence::Close
+    } else {
+        Persistence::Stays
+    };
+    let mut out = Vec::with_capacity(HEAD_BYTES + chunks.len());
+    let length = Length::Bytes(chunks.len());
+    head(&mut out, parts, length, persistence, (front, link));
+    for chunk in chunks.as_slice() {
+        out.extend_from_slice(chunk);
+    }
+    Some(out.into())
+}
+
+/// True when a reply of `status` never has a body (RFC 9110, sections 15.3.5 and 15.4.5).
+pub(super) fn is_bodiless(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {

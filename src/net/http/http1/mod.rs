@@ -17,3 +17,4 @@ mod live;
 
 pub(in crate::net) use connection::serve;
 pub use decoder::{Decoder, FIELDS_MAX, Fault, HEAD_BYTES_MAX, Head};
+pub(super) use encoder::encode;

@@ -1,0 +1,145 @@
+//! Replies that a service begins by itself, for many connections in one pass.
+//!
+//! Waking a task for each of ten thousand parked connections takes longer than writing to their
+//! sockets. While a request is parked its connection writes nothing, so the service may: one
+//! encoded reply for all, one write each, and only then the tasks.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::net::http::front::{Front, Link};
+use crate::net::http::{Body, Response, http1};
+
+/// A plain TCP connection, shared by its task and the [`Direct`] of the request it waits with.
+#[derive(Debug, Clone)]
+pub(in crate::net) struct Shared(Rc<RefCell<TcpStream>>);
+
+/// The connection of a parked request.
+#[derive(Clone)]
+pub struct Direct {
+    pub(super) stream: Shared,
+    pub(super) front: Rc<Front>,
+    pub(super) link: Link,
+}
+
+/// A whole HTTP/1.1 reply, the same for all connections of a worker that stay open.
+#[derive(Debug)]
+pub struct Encoded {
+    pub(super) status: StatusCode,
+    pub(super) bytes: Bytes,
+}
+
+/// A reply of which a part, mostly all of it, is written.
+#[derive(Debug)]
+pub struct Begun {
+    pub(super) reply: Rc<Encoded>,
+    pub(super) written_bytes: usize,
+}
+
+impl Direct {
+    /// Encodes `response` for all who wait for the same; `None` when its length is not known or it
+    /// has no body.
+    #[must_use]
+    pub fn encode(&self, response: Response) -> Option<Rc<Encoded>> {
+        let (parts, body) = response.into_parts();
+        let bytes = http1::encode(&parts, &body, &self.front, &self.link)?;
+        let status = parts.status;
+        Some(Rc::new(Encoded { status, bytes }))
+    }
+
+    /// Writes as much of `reply` as the socket takes now; the connection's task writes the rest
+    /// once it is given what this returns, and meets the error if there is one.
+    #[must_use]
+    pub fn begin(&self, reply: &Rc<Encoded>) -> Begun {
+        let written = self.stream.0.borrow().try_write(&reply.bytes);
+        Begun {
+            reply: reply.clone(),
+            written_bytes: written.unwrap_or(0),
+        }
+    }
+}
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Direct({})", self.link.peer)
+    }
+}
+
+impl Begun {
+    /// The status that the reply says.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.reply.status
+    }
+}
+
+impl From<Begun> for Response {
+    /// The reply of a parked request that was begun; fields it had are in the head already.
+    fn from(begun: Begun) -> Self {
+        let status = begun.reply.status;
+        let mut response = Self::new(Body::Begun(begun));
+        *response.status_mut() = status;
+        response
+    }
+}
+
+impl Shared {
+    pub(in crate::net) fn new(stream: TcpStream) -> Self {
+        Self(Rc::new(RefCell::new(stream)))
+    }
+}
+
+// The stream is borrowed for one call of the system, in which nobody else of the worker runs.
+
+impl AsyncRead for Shared {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.borrow().is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+#[path = "direct_test.rs"]
+mod tests;
