@@ -132,7 +132,9 @@ impl Wave {
     fn ask(&self, path: &str) {
         self.done_us.borrow_mut().clear();
         self.sent_us.borrow_mut().clear();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        // As every browser asks.
+        let coding = "Accept-Encoding: gzip, deflate, br";
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{coding}\r\n\r\n");
         self.request.send_replace(request.into());
     }
 
