@@ -135,7 +135,7 @@ async fn node(State(sources): Desk) -> Json<Value> {
         "uptime_ms": clock::unix_us() / 1000 - node.started_ms,
         "ready": unready(&sources).is_none(),
         "unready_reason": unready(&sources),
-        "rooms": sources.store.broadcasts().len(),
+        "rooms": sources.store.shows().len(),
         "listeners": listeners,
     }))
 }
@@ -143,7 +143,7 @@ async fn node(State(sources): Desk) -> Json<Value> {
 async fn all_rooms(State(sources): Desk) -> Json<Value> {
     let rooms: Vec<_> = sources
         .store
-        .broadcasts()
+        .shows()
         .iter()
         .map(|broadcast| rooms::summary(broadcast, &sources))
         .collect();

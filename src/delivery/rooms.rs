@@ -43,7 +43,7 @@ struct Track {
 
 impl List {
     pub(super) fn of(store: &Store, audiences: &Audiences, known: &Shelves, node: &str) -> Self {
-        let broadcasts = store.broadcasts();
+        let broadcasts = store.shows();
         let live = broadcasts.iter().filter(|broadcast| !broadcast.is_ended());
         Self {
             node: node.to_owned(),

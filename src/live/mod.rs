@@ -15,6 +15,7 @@
 //! - A change wakes each waiting reader once, however many frames it brought.
 
 pub mod broadcast;
+mod exchange;
 mod reader;
 mod ring;
 mod store;
@@ -22,6 +23,7 @@ pub mod track;
 
 use serde::{Deserialize, Serialize};
 
+pub use exchange::{Answer, AskError, Authority, Exchange, QUESTION_BYTES_MAX, Question};
 pub use store::{FetchError, Store, Upstream};
 
 /// Bounds of the live window.

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::live::{Config, Error, broadcast};
-use crate::media::broadcast::Info;
+use crate::media::broadcast::{Info, Kind};
 use crate::media::group::Id;
 use crate::media::{Group, RoomName};
 
@@ -56,24 +56,34 @@ pub(super) struct Rooms {
 
 #[derive(Debug, Default)]
 struct Map {
-    live: HashMap<RoomName, Arc<broadcast::Shared>>,
+    shows: HashMap<RoomName, Arc<broadcast::Shared>>,
+    events: HashMap<RoomName, Arc<broadcast::Shared>>,
     ended: VecDeque<(RoomName, Arc<str>)>,
+}
+
+impl Map {
+    fn of(&mut self, kind: Kind) -> &mut HashMap<RoomName, Arc<broadcast::Shared>> {
+        match kind {
+            Kind::Show => &mut self.shows,
+            Kind::Events => &mut self.events,
+        }
+    }
 }
 
 impl Rooms {
     pub(super) fn remove(&self, broadcast: &Arc<broadcast::Shared>) {
         let info = broadcast::Consumer(broadcast.clone()).info().clone();
         let mut map = self.map.write();
-        if map
-            .live
-            .get(&info.room)
-            .is_some_and(|found| Arc::ptr_eq(found, broadcast))
-        {
-            map.live.remove(&info.room);
-            if map.ended.len() == ENDED_MAX {
-                map.ended.pop_front();
+        let of_kind = map.of(info.kind);
+        let found = of_kind.get(&info.room);
+        if found.is_some_and(|found| Arc::ptr_eq(found, broadcast)) {
+            of_kind.remove(&info.room);
+            if info.kind == Kind::Show {
+                if map.ended.len() == ENDED_MAX {
+                    map.ended.pop_front();
+                }
+                map.ended.push_back((info.room, info.epoch));
             }
-            map.ended.push_back((info.room, info.epoch));
         }
         drop(map);
         self.changed();
@@ -99,17 +109,18 @@ impl Store {
         }
     }
 
-    /// Opens a broadcast. Refused while the room is live, or when the node is full.
+    /// Opens a broadcast. Refused while the room has one of that kind, or when the node is full.
     pub fn publish(&self, info: Info) -> Result<broadcast::Producer, Error> {
         let mut map = self.rooms.map.write();
-        if map.live.contains_key(&info.room) {
+        let of_kind = map.of(info.kind);
+        if of_kind.contains_key(&info.room) {
             return Err(Error::RoomBusy(info.room));
         }
-        if map.live.len() >= self.config.rooms_max {
+        if of_kind.len() >= self.config.rooms_max {
             return Err(Error::TooManyRooms(self.config.rooms_max));
         }
         let shared = broadcast::Shared::new(info.clone());
-        map.live.insert(info.room, shared.clone());
+        of_kind.insert(info.room, shared.clone());
         drop(map);
         self.rooms.changed();
         let rooms = self.rooms.clone();
@@ -120,17 +131,19 @@ impl Store {
         })
     }
 
-    /// The broadcast of a room. Costs one look-up and leaves no trace, so strangers may ask for
+    /// The show of a room. Costs one look-up and leaves no trace, so strangers may ask for
     /// anything.
     #[must_use]
     pub fn room(&self, room: &str) -> Option<broadcast::Consumer> {
-        self.rooms
-            .map
-            .read()
-            .live
-            .get(room)
-            .cloned()
-            .map(broadcast::Consumer)
+        let found = self.rooms.map.read().shows.get(room).cloned();
+        found.map(broadcast::Consumer)
+    }
+
+    /// The events of a room, as [`Self::room`].
+    #[must_use]
+    pub fn events(&self, room: &str) -> Option<broadcast::Consumer> {
+        let found = self.rooms.map.read().events.get(room).cloned();
+        found.map(broadcast::Consumer)
     }
 
     /// True when the room had a show of that epoch that is over and gone.
@@ -142,19 +155,18 @@ impl Store {
             .any(|(name, of)| name.as_str() == room && &**of == epoch)
     }
 
-    /// All live broadcasts, sorted by room.
+    /// All live shows, sorted by room.
+    #[must_use]
+    pub fn shows(&self) -> Vec<broadcast::Consumer> {
+        sorted(self.rooms.map.read().shows.values())
+    }
+
+    /// All broadcasts of either kind; those of one kind are sorted by room.
     #[must_use]
     pub fn broadcasts(&self) -> Vec<broadcast::Consumer> {
-        let mut all: Vec<_> = self
-            .rooms
-            .map
-            .read()
-            .live
-            .values()
-            .cloned()
-            .map(broadcast::Consumer)
-            .collect();
-        all.sort_by(|a, b| a.info().room.cmp(&b.info().room));
+        let map = self.rooms.map.read();
+        let mut all = sorted(map.shows.values());
+        all.extend(sorted(map.events.values()));
         all
     }
 
@@ -193,4 +205,12 @@ impl Store {
             .fetch(info.room.clone(), info.epoch.clone(), name, group)
             .await
     }
+}
+
+fn sorted<'a>(
+    broadcasts: impl Iterator<Item = &'a Arc<broadcast::Shared>>,
+) -> Vec<broadcast::Consumer> {
+    let mut all: Vec<_> = broadcasts.cloned().map(broadcast::Consumer).collect();
+    all.sort_by(|a, b| a.info().room.cmp(&b.info().room));
+    all
 }

@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::live::Store;
-use crate::media::broadcast::{Info as BroadcastInfo, Profile, RoomName};
+use crate::media::broadcast::{Info as BroadcastInfo, Kind as Holds, Profile, RoomName};
 use crate::media::frame::Flags;
 use crate::media::track::Kind;
 
@@ -11,6 +11,7 @@ fn track(config: Config) -> (crate::live::broadcast::Producer, Producer) {
     let broadcast = store
         .publish(BroadcastInfo {
             room: RoomName::parse("r").unwrap(),
+            kind: Holds::Show,
             epoch: "e".into(),
             started_us: 0,
             timing: Profile::Low.timing(),

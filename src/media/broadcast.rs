@@ -136,11 +136,26 @@ impl Profile {
 /// The longest epoch, in bytes.
 pub const EPOCH_BYTES_MAX: usize = 16;
 
+/// What a broadcast of a room holds. A room has at most one of each at a time.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The show: pictures and sound, from the host's first frame to the last.
+    #[default]
+    Show,
+    /// The room's events: one data track for each class. Opens before the show and outlives it.
+    Events,
+}
+
 /// What every node knows of a broadcast. It never changes while the broadcast lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// The room.
     pub room: RoomName,
+    /// What it holds.
+    pub kind: Kind,
     /// Names this show in every media URL, so that no URL is used twice (D8): 1 to 16 of `a-z 0-9`.
     pub epoch: Arc<str>,
     /// When the origin opened the broadcast, in microseconds since 1970.

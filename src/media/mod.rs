@@ -9,12 +9,14 @@
 #![deny(clippy::disallowed_types)] // pure room
 
 pub mod broadcast;
+mod class;
 pub mod codec;
 pub mod frame;
 pub mod group;
 pub mod track;
 
 pub use broadcast::RoomName;
+pub use class::{Class, UnknownClass};
 pub use frame::Frame;
 pub use group::Group;
 

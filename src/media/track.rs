@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Class;
+
 /// The longest track name, in bytes.
 pub const TRACK_NAME_BYTES_MAX: usize = 32;
 
@@ -15,8 +17,8 @@ pub enum Kind {
     Video,
     /// Sound; every frame stands alone.
     Audio,
-    /// Events and messages.
-    Data,
+    /// Events of one class; each frame is one event.
+    Data(Class),
 }
 
 /// What every node knows of a track. It never changes while the broadcast lives.

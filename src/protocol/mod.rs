@@ -1,4 +1,5 @@
 //! Protocols as state machines: bytes and time in; events, bytes and deadlines out.
 #![deny(clippy::disallowed_types)] // pure room
 
+pub mod interact;
 pub mod rtmp;

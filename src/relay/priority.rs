@@ -1,32 +1,45 @@
-//! Which stream goes first when the link is full (D2): control, audio, newest video, data, fetches,
-//! then backfill, the oldest first. QUIC sends strictly by priority.
+//! Which stream goes first when the link is full (D2): control, class 0, class 1, audio, newest
+//! video, classes 2 and 3, fetches, backfill with the oldest first, class 4. QUIC sends strictly by
+//! priority.
 
+use crate::media::Class;
 use crate::media::group::Id;
 use crate::media::track::Kind;
 
 /// The control stream.
-pub(super) const CONTROL: i32 = 6 << LEVEL_BITS;
+pub(super) const CONTROL: i32 = 9 << LEVEL_BITS;
 
 /// The answer to a fetch: somebody waits for it, but not at the live edge.
-pub(super) const FETCH: i32 = 2 << LEVEL_BITS;
+pub(super) const FETCH: i32 = 3 << LEVEL_BITS;
 
 const LEVEL_BITS: u32 = 24;
 
 /// A group that was the newest when its stream began: newer before older, audio before video.
 pub(super) fn live(kind: Kind, group: Id) -> i32 {
     let level = match kind {
-        Kind::Audio => 5,
-        Kind::Video => 4,
-        Kind::Data => 3,
+        Kind::Audio => 6,
+        Kind::Video => 5,
+        Kind::Data(class) => return message(class) | recency(group),
     };
     (level << LEVEL_BITS) | recency(group)
+}
+
+/// Events of a class, and the questions and answers about them.
+pub(super) fn message(class: Class) -> i32 {
+    let level = match class {
+        Class::Order => 8,
+        Class::Program => 7,
+        Class::Personal | Class::Comment => 4,
+        Class::Total => 0,
+    };
+    level << LEVEL_BITS
 }
 
 /// A group of the window that a cold child lacks: older before newer, because readers go in order.
 pub(super) fn backfill(kind: Kind, group: Id) -> i32 {
     let level = match kind {
-        Kind::Audio | Kind::Data => 1,
-        Kind::Video => 0,
+        Kind::Audio | Kind::Data(_) => 2,
+        Kind::Video => 1,
     };
     (level << LEVEL_BITS) | (MASK - recency(group))
 }
@@ -46,14 +59,17 @@ mod tests {
     fn order_is_that_of_the_design() {
         let order = [
             CONTROL,
+            live(Kind::Data(Class::Order), Id(1)),
+            live(Kind::Data(Class::Program), Id(1)),
             live(Kind::Audio, Id(1)),
             live(Kind::Video, Id(9)),
             live(Kind::Video, Id(8)),
-            live(Kind::Data, Id(9)),
+            live(Kind::Data(Class::Comment), Id(9)),
             FETCH,
             backfill(Kind::Audio, Id(7)),
             backfill(Kind::Video, Id(2)),
             backfill(Kind::Video, Id(3)),
+            live(Kind::Data(Class::Total), Id(9)),
         ];
         assert!(order.is_sorted_by(|a, b| a > b), "{order:?}");
     }

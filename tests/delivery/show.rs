@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rushlane::delivery::{Config, Delivery};
 use rushlane::live::{self, Store, broadcast, track};
-use rushlane::media::broadcast::{Info as BroadcastInfo, Profile};
+use rushlane::media::broadcast::{Info as BroadcastInfo, Kind as Holds, Profile};
 use rushlane::media::codec::{self, AudioCodec, AudioConfig, VideoCodec, VideoConfig};
 use rushlane::media::frame::{Flags, Frame, Stamps};
 use rushlane::media::group::{Head, Id};
@@ -76,6 +76,7 @@ impl Show {
         let broadcast = store
             .publish(BroadcastInfo {
                 room: RoomName::parse("r").unwrap(),
+                kind: Holds::Show,
                 epoch: "e1".into(),
                 started_us: 1_000_000,
                 timing: Profile::Low.timing(),

@@ -160,7 +160,7 @@ impl Answers {
             return Reply::Ready(if ended { gone(ask.room) } else { no_room() });
         };
         let track = broadcast.track(ask.rendition);
-        let Some(track) = track.filter(|track| track.info().kind != Kind::Data) else {
+        let Some(track) = track.filter(|track| !matches!(track.info().kind, Kind::Data(_))) else {
             let text = "the show has no such rendition: index.m3u8 names those it has";
             return Reply::Ready(reply::problem(StatusCode::NOT_FOUND, ABSENT, text));
         };
@@ -279,7 +279,7 @@ impl Answers {
         let tracks = broadcast.tracks();
         let media = tracks
             .iter()
-            .filter(|track| track.info().kind != Kind::Data);
+            .filter(|track| !matches!(track.info().kind, Kind::Data(_)));
         let open = |track: &track::Consumer| {
             let shelf = shelves.get(broadcast, track);
             if shelf.known().is_none() {

@@ -204,7 +204,8 @@ impl Shelf {
         let own = &self.track.info().name;
         let tracks = self.broadcast.tracks();
         let siblings = tracks.iter().map(track::Consumer::info);
-        let siblings = siblings.filter(|info| info.name != *own && info.kind != Kind::Data);
+        let siblings =
+            siblings.filter(|info| info.name != *own && !matches!(info.kind, Kind::Data(_)));
         let uris: Vec<_> = siblings
             .map(|info| format!("../{}/media.m3u8", info.name))
             .collect();

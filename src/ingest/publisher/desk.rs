@@ -15,7 +15,7 @@ use crate::ingest::publisher::room::{Place, Room};
 use crate::ingest::publisher::{Config, Now, RoomStatus};
 use crate::live;
 use crate::media::RoomName;
-use crate::media::broadcast::{Info, epoch_at};
+use crate::media::broadcast::{Info, Kind, epoch_at};
 use crate::media::codec::{AudioCodec, AudioConfig, ParseError, VideoCodec, VideoConfig};
 use crate::media::frame::FRAME_BYTES_MAX;
 use crate::media::track::TRACK_NAME_BYTES_MAX;
@@ -231,6 +231,7 @@ impl Desk {
         }
         let broadcast = self.0.store.publish(Info {
             room: request.room.clone(),
+            kind: Kind::Show,
             epoch: epoch_at(started_us),
             started_us,
             timing: self.0.config.profile.timing(),

@@ -15,7 +15,7 @@ use crate::live::track::{Event, Start};
 use crate::live::{Config as LiveConfig, Store};
 use crate::media::Frame;
 use crate::media::RoomName;
-use crate::media::broadcast::{Info, Timing};
+use crate::media::broadcast::{Info, Kind, Timing};
 use crate::media::codec::{AudioCodec, AudioConfig, VideoCodec, VideoConfig};
 use crate::media::group::Head;
 use crate::telemetry::Metrics;
@@ -84,6 +84,7 @@ impl Studio {
         let producer = store
             .publish(Info {
                 room: RoomName::parse("r").unwrap(),
+                kind: Kind::Show,
                 epoch: "e".into(),
                 started_us: now.unix_us,
                 timing: config.profile.timing(),

@@ -160,7 +160,7 @@ impl Timeline {
         // Audio follows the picture's cuts to the nearest of its own, longer frames.
         let tolerance = match self.info.kind {
             Kind::Audio => self.frame_ticks * 3 / 2,
-            Kind::Video | Kind::Data => self.frame_ticks / 2,
+            Kind::Video | Kind::Data(_) => self.frame_ticks / 2,
         };
         open.duration_ticks.saturating_add(tolerance) >= expected
     }

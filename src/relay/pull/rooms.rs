@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::live::{Store, broadcast};
 use crate::media::RoomName;
+use crate::media::broadcast::Kind;
 use crate::relay::Config;
 use crate::relay::metrics::PullMetrics;
 use crate::relay::pull::link::Link;
@@ -24,7 +25,7 @@ pub(super) struct Rooms {
     metrics: Arc<PullMetrics>,
     linger: Duration,
     orphan: Duration,
-    rooms: Mutex<HashMap<RoomName, Room>>,
+    rooms: Mutex<HashMap<(RoomName, Kind), Room>>,
 }
 
 #[derive(Debug)]
@@ -56,23 +57,24 @@ impl Rooms {
         announce: &Announce,
         scope: &TaskScope,
     ) -> Result<(), crate::live::Error> {
-        let name = &announce.info.room;
+        let info = &announce.info;
+        let key = (info.room.clone(), info.kind);
         let mut rooms = self.rooms.lock();
-        // Another show: the old one is over, and the room is free for the new one.
-        let is_other = |room: &Room| room.broadcast.info().epoch != announce.info.epoch;
-        if rooms.get(name).is_some_and(is_other) {
-            rooms.remove(name);
+        // Another epoch: the old one is over, and the room is free for the new one.
+        let is_other = |room: &Room| room.broadcast.info().epoch != info.epoch;
+        if rooms.get(&key).is_some_and(is_other) {
+            rooms.remove(&key);
         }
-        if !rooms.contains_key(name) {
+        if !rooms.contains_key(&key) {
             let room = Room {
-                broadcast: self.store.publish(announce.info.clone())?,
+                broadcast: self.store.publish(info.clone())?,
                 route: watch::Sender::new(None),
                 tracks: HashSet::new(),
                 orphaned: None,
             };
-            rooms.insert(name.clone(), room);
+            rooms.insert(key.clone(), room);
         }
-        let Some(room) = rooms.get_mut(name) else {
+        let Some(room) = rooms.get_mut(&key) else {
             return Ok(());
         };
         let new = Route {
@@ -146,7 +148,7 @@ impl Rooms {
 
     /// Ends broadcasts that no parent has taken up again.
     pub(super) fn expire(&self, now: Instant) {
-        self.rooms.lock().retain(|name, room| {
+        self.rooms.lock().retain(|(name, _), room| {
             let over = room
                 .orphaned
                 .is_some_and(|since| now.saturating_duration_since(since) >= self.orphan);

@@ -4,16 +4,20 @@ use std::collections::HashMap;
 
 use crate::live::{Store, broadcast};
 use crate::media::RoomName;
+use crate::media::broadcast::Kind;
 use crate::relay::wire::control::{Announce, Message};
 
 /// Compares the store with what was said.
 #[derive(Debug, Default)]
 pub(super) struct Announcer {
-    rooms: HashMap<RoomName, Said>,
-    /// Rooms by the number said.
-    numbers: HashMap<u64, RoomName>,
+    rooms: HashMap<Key, Said>,
+    /// Broadcasts by the number said.
+    numbers: HashMap<u64, Key>,
     last: u64,
 }
+
+/// What a room has at most one of at a time.
+type Key = (RoomName, Kind);
 
 #[derive(Debug)]
 struct Said {
@@ -37,8 +41,9 @@ impl Announcer {
             .unwrap_or(0)
             + 1;
         for broadcast in store.broadcasts() {
-            let room = broadcast.info().room.clone();
-            if let Some(said) = self.rooms.get_mut(&room)
+            let info = broadcast.info();
+            let key = (info.room.clone(), info.kind);
+            if let Some(said) = self.rooms.get_mut(&key)
                 && said.broadcast.is(&broadcast)
             {
                 said.round = round;
@@ -54,8 +59,8 @@ impl Announcer {
                 round,
             };
             messages.extend(said.changed());
-            self.numbers.insert(self.last, room.clone());
-            if let Some(before) = self.rooms.insert(room, said) {
+            self.numbers.insert(self.last, key.clone());
+            if let Some(before) = self.rooms.insert(key, said) {
                 self.numbers.remove(&before.number);
                 let gone = Message::Gone {
                     broadcast: before.number,
@@ -78,8 +83,8 @@ impl Announcer {
 
     /// The broadcast that was announced by this number.
     pub(super) fn broadcast(&self, number: u64) -> Option<&broadcast::Consumer> {
-        let room = self.numbers.get(&number)?;
-        self.rooms.get(room).map(|said| &said.broadcast)
+        let key = self.numbers.get(&number)?;
+        self.rooms.get(key).map(|said| &said.broadcast)
     }
 }
 
@@ -105,12 +110,13 @@ impl Said {
 mod tests {
     use super::*;
     use crate::live::Config;
-    use crate::media::broadcast::{Info, Profile};
+    use crate::media::broadcast::{Info, Kind as Holds, Profile};
     use crate::media::track::{self, Kind};
 
     fn info(room: &str, epoch: &str) -> Info {
         Info {
             room: RoomName::parse(room).unwrap(),
+            kind: Holds::Show,
             epoch: epoch.into(),
             started_us: 0,
             timing: Profile::Low.timing(),

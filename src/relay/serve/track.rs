@@ -168,7 +168,7 @@ impl Group {
         let child = &self.track.child;
         let permits = match self.track.consumer.info().kind {
             Kind::Video => &child.bulk.video,
-            Kind::Audio | Kind::Data => &child.bulk.other,
+            Kind::Audio | Kind::Data(_) => &child.bulk.other,
         };
         let _permit = match self.is_live {
             true => None,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::live::track::{Event, GroupProducer, Producer, Reader, Start};
 use crate::live::{self, Store, broadcast};
-use crate::media::broadcast::{Info, Profile};
+use crate::media::broadcast::{Info, Kind as Holds, Profile};
 use crate::media::frame::{Flags, Stamps};
 use crate::media::group::{Head, Id};
 use crate::media::track::{Info as TrackInfo, Kind};
@@ -136,6 +136,7 @@ impl Show {
     pub(in crate::relay) fn new(store: &Store, room: &str, epoch: &str) -> Self {
         let info = Info {
             room: RoomName::parse(room).unwrap(),
+            kind: Holds::Show,
             epoch: epoch.into(),
             started_us: 1_763_800_000_000_000,
             timing: Profile::Low.timing(),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::coding::{put_prefixed, put_varint};
 use crate::media::RoomName;
-use crate::media::broadcast::{EPOCH_BYTES_MAX, Info, Timing};
+use crate::media::broadcast::{self, EPOCH_BYTES_MAX, Info, Timing};
 use crate::media::group::Id;
 use crate::media::track::{Info as TrackInfo, Kind, TRACK_NAME_BYTES_MAX};
 
@@ -20,7 +20,11 @@ fn room() -> impl Strategy<Value = RoomName> {
 }
 
 fn track() -> impl Strategy<Value = TrackInfo> {
-    let kind = prop_oneof![Just(Kind::Video), Just(Kind::Audio), Just(Kind::Data)];
+    let kind = prop_oneof![
+        Just(Kind::Video),
+        Just(Kind::Audio),
+        (0..5u8).prop_map(|class| Kind::Data(class.try_into().unwrap()))
+    ];
     (text(TRACK_NAME_BYTES_MAX), kind, 1..u32::MAX).prop_map(|(name, kind, timescale)| TrackInfo {
         name,
         kind,
@@ -34,14 +38,20 @@ fn announce() -> impl Strategy<Value = Message> {
         text(EPOCH_BYTES_MAX),
         any::<i64>(),
         any::<[u32; 3]>(),
+        any::<bool>(),
     );
     let tracks = proptest::collection::vec(track(), 0..=TRACKS_MAX);
     (any::<u64>(), info, any::<bool>(), tracks).prop_map(|(broadcast, info, ended, tracks)| {
-        let (room, epoch, started_us, [part_ms, hold_back_ms, segment_ms]) = info;
+        let (room, epoch, started_us, [part_ms, hold_back_ms, segment_ms], has_events) = info;
+        let kind = match has_events {
+            true => broadcast::Kind::Events,
+            false => broadcast::Kind::Show,
+        };
         Message::Announce(Announce {
             broadcast,
             info: Info {
                 room,
+                kind,
                 epoch,
                 started_us,
                 timing: Timing {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::coding::{Cursor, Truncated};
+use crate::media::Class;
 use crate::media::RoomName;
-use crate::media::broadcast::{EPOCH_BYTES_MAX, Info, Timing};
+use crate::media::broadcast::{self, EPOCH_BYTES_MAX, Info, Timing};
 use crate::media::group::Id;
 use crate::media::track::{Info as TrackInfo, Kind, TRACK_NAME_BYTES_MAX};
 use crate::relay::wire::Error;
@@ -76,7 +77,7 @@ fn hello(cursor: &mut Cursor<'_>) -> Result<Hello, Error> {
 
 fn announce(cursor: &mut Cursor<'_>) -> Result<Announce, Error> {
     let short = Error::truncated("announcement");
-    let broadcast = cursor.varint().map_err(&short)?;
+    let number = cursor.varint().map_err(&short)?;
     let room = room(cursor)?;
     let epoch = text(cursor, "epoch", EPOCH_BYTES_MAX)?;
     let started_us = cursor.i64().map_err(&short)?;
@@ -97,10 +98,17 @@ fn announce(cursor: &mut Cursor<'_>) -> Result<Announce, Error> {
     let tracks = (0..count)
         .map(|_| track(cursor))
         .collect::<Result<_, _>>()?;
+    // A parent of before this field has shows only.
+    let kind = match cursor.u8() {
+        Ok(1) => broadcast::Kind::Events,
+        Ok(0) | Err(_) => broadcast::Kind::Show,
+        Ok(_) => return Err(Error::BadField("kind of broadcast")),
+    };
     Ok(Announce {
-        broadcast,
+        broadcast: number,
         info: Info {
             room,
+            kind,
             epoch,
             started_us,
             timing,
@@ -118,8 +126,14 @@ fn track(cursor: &mut Cursor<'_>) -> Result<TrackInfo, Error> {
     let kind = match cursor.u8().map_err(&short)? {
         1 => Kind::Video,
         2 => Kind::Audio,
-        3 => Kind::Data,
-        _ => return Err(Error::BadField("kind of track")),
+        data => {
+            let class = data.checked_sub(3).map(Class::try_from);
+            Kind::Data(
+                class
+                    .and_then(Result::ok)
+                    .ok_or(Error::BadField("kind of track"))?,
+            )
+        }
     };
     let timescale = u32::try_from(cursor.varint().map_err(&short)?)
         .ok()

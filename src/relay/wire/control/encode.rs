@@ -3,6 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use crate::coding::{put_prefixed, put_signed, put_varint};
+use crate::media::broadcast;
 use crate::media::track::Kind;
 use crate::relay::wire::control::message::{
     Announce, Fetch, Hello, Message, Ping, Start, Subscribe,
@@ -118,11 +119,15 @@ impl Announce {
             fields.put_u8(match track.kind {
                 Kind::Video => 1,
                 Kind::Audio => 2,
-                Kind::Data => 3,
+                Kind::Data(class) => 3 + u8::from(class),
             });
             put_varint(&mut fields, track.timescale.into());
             put_prefixed(out, &fields);
         }
+        out.put_u8(match self.info.kind {
+            broadcast::Kind::Show => 0,
+            broadcast::Kind::Events => 1,
+        });
     }
 }
 

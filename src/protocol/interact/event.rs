@@ -1,0 +1,123 @@
+//! Envelopes on their way down. One event is one JSON object; on a data track it is the payload of
+//! one frame, so an edge passes the very bytes on.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Member, VERSION};
+use crate::media::Class;
+
+/// What an event is about; `type` on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// First on every connection: who you are, where the sequences stand.
+    Hello,
+    /// The state of the room, in place of events that are no longer kept.
+    Snapshot,
+    /// Somebody said something.
+    Comment,
+    /// The total of likes.
+    Like,
+    /// A product card is shown, changed or taken away.
+    Card,
+    /// A message is pinned, or none.
+    Pin,
+    /// How much is left, by the merchant's word.
+    Stock,
+    /// A sale opens or closes.
+    Sale,
+    /// State of a contest between hosts.
+    Pk,
+    /// An order of this member has a new state.
+    Order,
+    /// The room says something to everybody, or the answer to a command.
+    Notice,
+    /// Somebody was muted, banned, or a comment is taken back.
+    Mod,
+    /// How many are here.
+    Presence,
+    /// A command was refused.
+    Error,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// What is promised of it.
+    pub class: Class,
+    /// Its number in the room, epoch and class, from 1 without gaps: class 0 and 1 only, and only
+    /// what all members get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// Its name: a ULID; of an order its key.
+    pub id: Arc<str>,
+    /// When the room took it, in milliseconds since 1970, by the origin's clock.
+    pub at: i64,
+    /// The media time it belongs to, in milliseconds of the broadcast's timeline; players show it
+    /// when their playhead is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_ms: Option<i64>,
+    /// The command that it answers.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Arc<str>>,
+    /// The one member it is for; others never see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Arc<str>>,
+    /// Who caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Member>,
+    /// What it says, by kind (docs/INTERACTION.md).
+    pub body: Value,
+}
+
+impl Event {
+    /// An event with nothing but what each has.
+    #[must_use]
+    pub fn new(kind: Kind, class: Class, id: impl Into<Arc<str>>, at_ms: i64, body: Value) -> Self {
+        Self {
+            v: VERSION,
+            kind,
+            class,
+            seq: None,
+            id: id.into(),
+            at: at_ms,
+            media_ms: None,
+            reference: None,
+            to: None,
+            from: None,
+            body,
+        }
+    }
+
+    /// The envelope as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an event has text keys only")
+    }
+}
+
+/// What a node has to know of an event that it only passes on; the rest is skipped in parsing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Label {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// What is promised of it.
+    pub class: Class,
+    /// See [`Event::seq`].
+    #[serde(default)]
+    pub seq: Option<u64>,
+    /// See [`Event::id`].
+    pub id: Arc<str>,
+    /// See [`Event::to`].
+    #[serde(default)]
+    pub to: Option<Arc<str>>,
+}
