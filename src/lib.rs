@@ -3,12 +3,14 @@
 //! docs/ARCHITECTURE.md draws the house, floor by floor.
 
 pub mod admin;
+pub mod auth;
 pub mod cache;
 pub mod cli;
 pub mod coding;
 pub mod container;
 pub mod delivery;
 pub mod ingest;
+pub mod ledger;
 pub mod live;
 pub mod media;
 pub mod net;
@@ -17,6 +19,7 @@ pub mod packaging;
 pub mod probe;
 pub mod protocol;
 pub mod relay;
+pub mod rooms;
 pub mod runtime;
 pub mod telemetry;
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! Signed tokens: who may play, publish, speak and operate where.

@@ -1,0 +1,1 @@
+//! The durable book of a node or a fleet: orders, the state of rooms, the audit trail.

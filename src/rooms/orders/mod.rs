@@ -1,0 +1,1 @@
+//! Orders: from the buyer's wish to the merchant's answer.
