@@ -18,3 +18,6 @@ pub mod authority;
 pub mod doors;
 pub mod moderation;
 pub mod orders;
+mod sketch;
+
+pub use sketch::{SKETCH_TEXT_BYTES_MAX, Sketch, SketchError};
