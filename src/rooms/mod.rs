@@ -15,9 +15,11 @@
 //! Spec: docs/INTERACTION.md.
 
 pub mod authority;
+mod config;
 pub mod doors;
 pub mod moderation;
 pub mod orders;
 mod sketch;
 
+pub use config::{Config, Limits};
 pub use sketch::{SKETCH_TEXT_BYTES_MAX, Sketch, SketchError};
