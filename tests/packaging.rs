@@ -257,7 +257,7 @@ fn publish(clip: &Clip, folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     let timeline = clip.timeline();
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
-    write("media.m3u8", &timeline.render(Skip::No, &[]));
+    write("media.m3u8", &timeline.render(Skip::No, &[], &[]));
     write("init-0.mp4", &timeline.init(0).unwrap());
     for msn in 0..clip.groups.len() as u64 {
         let segment = timeline.segment(msn).unwrap();

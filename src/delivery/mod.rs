@@ -97,7 +97,7 @@ impl Delivery {
         let shutdown = media.shutdown().clone();
         let drain = shutdown.child();
         let segments = Segments::new(config.cache.clone(), metrics);
-        let shelves = hls::Shelves::new(config, audiences.clone(), media, runtime);
+        let shelves = hls::Shelves::new(config, store.clone(), audiences.clone(), media, runtime);
         let waiters_max = config.waiters_max;
         let flv = flv::Builder::new(&config.flv, audiences.clone(), drain.clone(), metrics);
         Self(Arc::new(Inner {

@@ -10,6 +10,7 @@
 
 mod answers;
 mod index;
+mod program;
 mod shelf;
 mod shelves;
 mod steps;

@@ -7,6 +7,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 use super::index::Index;
+use super::program::Program;
 use crate::coding::Chunks;
 use crate::delivery::negotiate::gzip;
 use crate::delivery::reply::Text;
@@ -31,6 +32,7 @@ pub(super) struct Shelf {
     track: track::Consumer,
     terms: Terms,
     audience: Arc<Audience>,
+    program: Arc<Program>,
     demand: Mutex<Demand>,
     timeline: RwLock<Timeline>,
     progress: watch::Sender<Progress>,
@@ -69,7 +71,8 @@ struct Demand {
 /// The texts of one revision, rendered when somebody asks: whole and delta.
 #[derive(Debug, Default)]
 struct Texts {
-    revision: u64,
+    /// Of the timeline and of the room's program.
+    revision: (u64, u64),
     whole: Option<Text>,
     delta: Option<Text>,
 }
@@ -87,6 +90,7 @@ impl Shelf {
         track: track::Consumer,
         window_seconds: u32,
         audience: Arc<Audience>,
+        program: Arc<Program>,
     ) -> Self {
         let terms = Terms::new(broadcast.info().timing, window_seconds);
         let cold = Progress {
@@ -100,6 +104,7 @@ impl Shelf {
             track,
             terms,
             audience,
+            program,
             demand: Mutex::new(Demand {
                 asked: clock::now(),
                 reading: false,
@@ -182,9 +187,10 @@ impl Shelf {
     pub(super) fn text(&self, skip: Skip) -> Text {
         let timeline = self.timeline.read();
         let mut texts = self.texts.lock();
-        if texts.revision != timeline.revision() {
+        let revision = (timeline.revision(), self.program.version());
+        if texts.revision != revision {
             *texts = Texts {
-                revision: timeline.revision(),
+                revision,
                 ..Texts::default()
             };
         }
@@ -214,7 +220,7 @@ impl Shelf {
             Some(Report { uri, position })
         };
         let reports: Vec<_> = uris.iter().filter_map(|uri| report(uri.as_str())).collect();
-        let plain = timeline.render(skip, &reports);
+        let plain = timeline.render(skip, &reports, &self.program.ranges());
         Text {
             gzip: Chunks::from(gzip(&plain)),
             plain: Chunks::from(plain),

@@ -1,16 +1,17 @@
 //! The shelves of a node, one for each track that somebody has asked for.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use super::program::Program;
 use super::shelf::Shelf;
 use crate::delivery;
 use crate::delivery::viewers::Audiences;
-use crate::live::{broadcast, track};
+use crate::live::{Store, broadcast, track};
 use crate::media::RoomName;
 use crate::media::codec::Config;
 use crate::runtime::TaskScope;
@@ -22,6 +23,8 @@ const IDLE_SECONDS_MIN: u32 = 10;
 #[derive(Debug, Clone)]
 pub(in crate::delivery) struct Shelves {
     all: Arc<Mutex<HashMap<Key, Arc<Shelf>>>>,
+    programs: Arc<Mutex<HashMap<RoomName, Weak<Program>>>>,
+    store: Store,
     audiences: Audiences,
     window_seconds: u32,
     idle: Duration,
@@ -40,6 +43,7 @@ impl Shelves {
     /// Shelves that are fed by tasks of `media` in `runtime`.
     pub(in crate::delivery) fn new(
         config: &delivery::Config,
+        store: Store,
         audiences: Audiences,
         media: TaskScope,
         runtime: Handle,
@@ -47,6 +51,8 @@ impl Shelves {
         let idle_seconds = config.idle_seconds.max(IDLE_SECONDS_MIN);
         Self {
             all: Arc::default(),
+            programs: Arc::default(),
+            store,
             audiences,
             window_seconds: config.playlist_window_seconds,
             idle: Duration::from_secs(idle_seconds.into()),
@@ -82,11 +88,30 @@ impl Shelves {
         }
         // New shelves are rare: a good time to let go of those of past shows.
         all.retain(|_, shelf| !(shelf.broadcast().is_ended() && shelf.is_cold()));
-        let audience = self.audiences.of(&of.info().room);
-        let shelf = Shelf::new(of.clone(), track.clone(), self.window_seconds, audience);
-        let shelf = Arc::new(shelf);
+        let room = &of.info().room;
+        let shelf = Arc::new(Shelf::new(
+            of.clone(),
+            track.clone(),
+            self.window_seconds,
+            self.audiences.of(room),
+            self.program(room),
+        ));
         all.insert(key, shelf.clone());
         shelf
+    }
+
+    /// What `room` shows, shared by the shelves of its tracks.
+    fn program(&self, room: &RoomName) -> Arc<Program> {
+        let mut programs = self.programs.lock();
+        if let Some(program) = programs.get(room).and_then(Weak::upgrade) {
+            return program;
+        }
+        programs.retain(|_, program| program.strong_count() > 0);
+        let (store, shutdown) = (self.store.clone(), self.media.shutdown());
+        let program = Program::follow(store, room.clone(), shutdown, &self.runtime);
+        let program = Arc::new(program);
+        programs.insert(room.clone(), Arc::downgrade(&program));
+        program
     }
 }
 

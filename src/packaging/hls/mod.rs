@@ -9,6 +9,7 @@
 //! printed above its ceiling; media sequence and discontinuity numbers never go back.
 //! Spec: draft-pantos-hls-rfc8216bis-22 (HLS-22).
 
+mod dates;
 mod directives;
 mod lifetime;
 mod multivariant;
@@ -20,6 +21,7 @@ mod terms;
 mod text;
 mod timeline;
 
+pub use dates::DateRange;
 pub use directives::{Directives, Malformed, Skip};
 pub use lifetime::{Answer, Lifetime};
 pub use multivariant::{Bandwidth, Rendition, multivariant};

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::media::rescale;
 use crate::packaging::hls::terms::put_line;
-use crate::packaging::hls::{Position, Skip, Timeline};
+use crate::packaging::hls::{DateRange, Position, Skip, Timeline};
 
 /// Parts are listed up to this far from the end, in target durations (HLS-22 6.2.2).
 const PARTS_LISTED_TARGETS: u64 = 3;
@@ -23,10 +24,12 @@ impl Timeline {
     /// The playlist as it is now.
     ///
     /// `skip` asks for a delta update; the whole playlist is the answer when none is offered, when
-    /// nothing would be left out, and after the end. `reports` are the siblings, in a fixed order.
+    /// nothing would be left out, and after the end. `reports` are the siblings, `dates` what the
+    /// room shows, each in a fixed order. A date range is listed while its start lies in the
+    /// playlist: it comes before its picture, so every node lists it from the same part on.
     #[must_use]
-    pub fn render(&self, skip: Skip, reports: &[Report<'_>]) -> Bytes {
-        let mut out = String::with_capacity(self.len_max(reports));
+    pub fn render(&self, skip: Skip, reports: &[Report<'_>], dates: &[DateRange]) -> Bytes {
+        let mut out = String::with_capacity(self.len_max(reports, dates));
         out.push_str(&self.header);
         self.put_counters(&mut out);
         let skipped = self.skippable(skip);
@@ -37,6 +40,7 @@ impl Timeline {
             );
         }
         self.put_segments(&mut out, self.unlisted + skipped);
+        self.put_dates(&mut out, dates);
         if let Some(hint) = self.hint() {
             put_line(
                 &mut out,
@@ -120,6 +124,28 @@ impl Timeline {
         }
     }
 
+    fn put_dates(&self, out: &mut String, dates: &[DateRange]) {
+        let Some(first) = self.listed_heads().next() else {
+            return;
+        };
+        let end_us = self.end_us();
+        let is_listed = |date: &&DateRange| (first.wall_us..=end_us).contains(&date.start_us);
+        for date in dates.iter().filter(is_listed) {
+            out.push_str(&date.line);
+        }
+    }
+
+    /// The wall-clock time at which the newest part ends.
+    fn end_us(&self) -> i64 {
+        let open = self.segmenter.open().filter(|open| !open.parts.is_empty());
+        let newest = open.or_else(|| self.segments.back().map(|listed| &listed.segment));
+        newest.map_or(i64::MIN, |segment| {
+            let ticks = i64::try_from(segment.duration_ticks).unwrap_or(i64::MAX);
+            let length_us = rescale(ticks, self.info.timescale, 1_000_000);
+            segment.head.wall_us.saturating_add(length_us)
+        })
+    }
+
     /// How many segments a delta update leaves out.
     fn skippable(&self, skip: Skip) -> usize {
         let offered = self.terms.skip_until_seconds();
@@ -132,11 +158,12 @@ impl Timeline {
         old.count()
     }
 
-    fn len_max(&self, reports: &[Report<'_>]) -> usize {
+    fn len_max(&self, reports: &[Report<'_>], dates: &[DateRange]) -> usize {
         let listed = self.segments.iter().skip(self.unlisted);
         let segments: usize = listed.map(|listed| listed.text.len_max()).sum();
         let reports: usize = reports.iter().map(|report| report.uri.len() + 80).sum();
-        self.header.len() + segments + self.open_text.len_max() + reports + 512
+        let dates: usize = dates.iter().map(|date| date.line.len()).sum();
+        self.header.len() + segments + self.open_text.len_max() + reports + dates + 512
     }
 }
 

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::media::Class;
 use crate::media::broadcast::Profile;
 use crate::packaging::clip::{Clip, gap, timing, video_info};
 use crate::packaging::hls::Terms;
 use crate::packaging::hls::reading::{self, Playlist};
+use crate::protocol::interact::event::{Event, Kind as About};
 
 fn timeline() -> Timeline {
     Timeline::new(&video_info(), &Terms::new(timing(), 30))
@@ -23,11 +25,11 @@ fn feed(timeline: &mut Timeline, id: u64, change: impl Fn(&mut crate::media::gro
 }
 
 fn read(timeline: &Timeline) -> Playlist {
-    reading::read(&timeline.render(Skip::No, &[]))
+    reading::read(&timeline.render(Skip::No, &[], &[]))
 }
 
 fn text(timeline: &Timeline, skip: Skip) -> String {
-    String::from_utf8(timeline.render(skip, &[]).to_vec()).unwrap()
+    String::from_utf8(timeline.render(skip, &[], &[]).to_vec()).unwrap()
 }
 
 #[test]
@@ -45,7 +47,7 @@ fn a_live_playlist_has_every_tag_in_its_place() {
         uri: "../audio/media.m3u8",
         position: Position { msn: 11, part: 1 },
     };
-    let playlist = timeline.render(Skip::No, &[report]);
+    let playlist = timeline.render(Skip::No, &[report], &[]);
     insta::assert_snapshot!(std::str::from_utf8(&playlist).unwrap());
 }
 
@@ -178,7 +180,7 @@ fn delta_updates_leave_out_what_is_older_than_the_boundary() {
         });
     }
     let whole = read(&timeline);
-    let delta = reading::read(&timeline.render(Skip::Yes, &[]));
+    let delta = reading::read(&timeline.render(Skip::Yes, &[], &[]));
     assert_eq!(delta.media_sequence, whole.media_sequence);
     assert_eq!(delta.skipped, 9, "30 s listed, the last 12 s stay");
     assert_eq!(delta.version, 9);
@@ -240,7 +242,7 @@ fn reports_name_siblings_and_stand_last() {
             position: at(0, 5),
         },
     ];
-    let playlist = reading::read(&timeline.render(Skip::No, &reports));
+    let playlist = reading::read(&timeline.render(Skip::No, &reports, &[]));
     assert_eq!(
         playlist.reports,
         [
@@ -287,4 +289,39 @@ fn a_host_below_three_pictures_a_second_does_not_exceed_the_part_target() {
     for part in &playlist.segments[0].parts {
         assert!(part.duration <= playlist.part_target);
     }
+}
+
+#[test]
+fn a_date_range_is_listed_while_its_picture_is() {
+    let clip = Clip::default();
+    let mut timeline = timeline();
+    for id in 0..20 {
+        feed(&mut timeline, id, |_| {});
+    }
+    timeline.open_group(&Arc::new(clip.head(20))).unwrap();
+    for index in 0..20 {
+        timeline.push(&clip.frame(20, index));
+    }
+    let card = |id: &str, start_us: i64| {
+        let body = serde_json::json!({ "wall_ms": start_us / 1000 });
+        let event = Event::new(About::Card, Class::Program, id, 0, body);
+        DateRange::of(&event).unwrap()
+    };
+    let first = timeline.listed_heads().next().unwrap().wall_us;
+    let open = clip.head(20).wall_us;
+    let dates = [
+        card("left", first - 1000),
+        card("oldest", first),
+        card("newest", open + 600_000),
+        card("ahead", open + 700_000),
+    ];
+    let playlist = timeline.render(Skip::No, &[], &dates);
+    let listed = reading::read(&playlist).dates;
+    assert_eq!(listed, ["oldest", "newest"]);
+    let delta = timeline.render(Skip::Yes, &[], &dates);
+    assert_eq!(
+        reading::read(&delta).dates,
+        listed,
+        "no delta leaves one out"
+    );
 }

@@ -17,6 +17,7 @@ pub(super) struct Playlist {
     pub(super) skipped: u64,
     /// Listed segments; the last one has no URI when it is open.
     pub(super) segments: Vec<Segment>,
+    pub(super) dates: Vec<String>,
     pub(super) hints: Vec<String>,
     pub(super) reports: Vec<(String, u64, u64)>,
     pub(super) ended: bool,
@@ -110,6 +111,7 @@ impl Playlist {
                     gap: tag.gap(),
                 });
             }
+            Tag::Daterange(tag) => self.dates.push(tag.id().to_owned()),
             Tag::Inf(tag) => open.duration = tag.duration(),
             Tag::PreloadHint(tag) => {
                 assert!(self.reports.is_empty(), "reports stand last");

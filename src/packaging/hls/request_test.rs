@@ -305,7 +305,7 @@ fn a_request_that_waited_never_gets_the_playlist_that_was_there() {
         if timeline.request(&directives) == Decision::Now {
             continue;
         }
-        let before = timeline.render(Skip::No, &[]);
+        let before = timeline.render(Skip::No, &[], &[]);
         let mut feed = (11..14).flat_map(|id| (0..60).map(move |index| (id, index)));
         while timeline.request(&directives) != Decision::Now {
             let (id, index) = feed.find(|&at| at > (11, 19)).unwrap();
@@ -315,7 +315,7 @@ fn a_request_that_waited_never_gets_the_playlist_that_was_there() {
             }
             timeline.push(&clip.frame(id, index));
         }
-        assert_ne!(timeline.render(Skip::No, &[]), before, "{msn}.{part}");
+        assert_ne!(timeline.render(Skip::No, &[], &[]), before, "{msn}.{part}");
         let wanted = Position { msn, part };
         assert!(timeline.position().unwrap() >= wanted, "{msn}.{part}");
     }

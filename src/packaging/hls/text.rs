@@ -11,7 +11,7 @@ use crate::packaging::hls::terms::put_line;
 const UNITS_PER_SECOND: u64 = 100_000;
 
 /// The end of the year 9999: the last that a date has room for.
-const WALL_US_MAX: i64 = 253_402_300_799_999_999;
+pub(super) const WALL_US_MAX: i64 = 253_402_300_799_999_999;
 
 /// The ceilings of what is printed, in [`UNITS_PER_SECOND`].
 #[derive(Debug, Clone, Copy)]

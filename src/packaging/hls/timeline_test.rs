@@ -20,7 +20,7 @@ fn feed(timeline: &mut Timeline, id: u64) {
 }
 
 fn read(timeline: &Timeline) -> Playlist {
-    reading::read(&timeline.render(Skip::No, &[]))
+    reading::read(&timeline.render(Skip::No, &[], &[]))
 }
 
 #[test]
@@ -259,7 +259,7 @@ proptest! {
             let playlist = read(timeline);
             check(&playlist, before.as_ref());
             before = Some(playlist);
-            reading::read(&timeline.render(Skip::Yes, &[]));
+            reading::read(&timeline.render(Skip::Yes, &[], &[]));
             for listed in &timeline.segments {
                 let parts = listed.segment.parts.iter();
                 if !listed.segment.bytes.is_empty() && parts.len() > 0 {
