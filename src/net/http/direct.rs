@@ -60,7 +60,7 @@ impl Direct {
     /// once it is given what this returns, and meets the error if there is one.
     #[must_use]
     pub fn begin(&self, reply: &Rc<Encoded>) -> Begun {
-        let written = self.stream.0.borrow().try_write(&reply.bytes);
+        let written = self.stream.try_write(&[IoSlice::new(&reply.bytes)]);
         Begun {
             reply: reply.clone(),
             written_bytes: written.unwrap_or(0),
@@ -95,6 +95,14 @@ impl From<Begun> for Response {
 impl Shared {
     pub(in crate::net) fn new(stream: TcpStream) -> Self {
         Self(Rc::new(RefCell::new(stream)))
+    }
+
+    /// Writes what the socket takes now; nobody is woken later.
+    pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            [slice] => self.0.borrow().try_write(slice),
+            slices => self.0.borrow().try_write_vectored(slices),
+        }
     }
 }
 

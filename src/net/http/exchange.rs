@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::coding::Chunks;
 use crate::net::http::direct::{Begun, Direct};
+use crate::net::http::{Duplex, Session};
 
 /// The version of HTTP a request came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,15 +25,24 @@ pub enum Protocol {
     H3,
 }
 
-/// A request head. Bodies are not read by media paths; the front refuses those above its bound.
+/// The largest request body, in bytes: far above any message of a room. Larger ones get 413.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// A request, with its whole body.
 #[derive(Debug)]
 pub struct Request {
-    /// The method; HEAD is answered by the front from the GET reply, but services see it.
+    /// The method; HEAD is answered by the front from the GET reply, but services see it. GET for
+    /// one that asks for an upgrade, whatever its version of HTTP says instead.
     pub method: Method,
     /// Path and query.
     pub uri: Uri,
     /// Header fields.
     pub headers: HeaderMap,
+    /// The body, at most [`BODY_BYTES_MAX`]; empty where it has no meaning (GET, HEAD, OPTIONS).
+    pub body: Bytes,
+    /// What the peer wants to go on with, when the service answers with it. Any other reply is
+    /// sent as such.
+    pub upgrade: Option<Upgrade>,
     /// How it came.
     pub protocol: Protocol,
     /// True when it came over TLS or QUIC.
@@ -42,6 +52,15 @@ pub struct Request {
     /// The connection, when the reply may be begun by the service itself: a GET over plain HTTP/1.1
     /// that leaves the connection open.
     pub direct: Option<Direct>,
+}
+
+/// What may follow instead of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// WebSocket frames (RFC 6455, RFC 8441), by [`Body::Duplex`]. The service speaks them.
+    WebSocket,
+    /// A WebTransport session, by [`Body::Session`].
+    WebTransport,
 }
 
 /// A reply head with its body. The front adds `date`, `server`, `content-length`, `connection` and
@@ -59,6 +78,12 @@ pub enum Body {
     Live(Box<dyn FnOnce(Sink)>),
     /// What the service has begun to write itself, on the connection that the request named.
     Begun(Begun),
+    /// The upgrade to a WebSocket, for a request that asked for it (others are told so with 426):
+    /// after the head, whose status and fields of the handshake are the front's, both sides of the
+    /// connection or stream are handed over.
+    Duplex(Box<dyn FnOnce(Duplex)>),
+    /// The same for a WebTransport session.
+    Session(Box<dyn FnOnce(Session)>),
 }
 
 /// The write side of a live reply. Dropping it ends the reply.
@@ -72,9 +97,6 @@ pub enum Sink {
 }
 
 /// What a service says: at once, or once something has happened.
-///
-/// A WebSocket will be a third kind, beside [`Body::Live`]: both sides of an HTTP/1.1 connection,
-/// handed over after a 101 head.
 pub enum Reply {
     /// The answer is here.
     Ready(Response),
@@ -108,6 +130,8 @@ impl fmt::Debug for Body {
             Self::Chunks(chunks) => write!(f, "Chunks({} bytes)", chunks.len()),
             Self::Live(_) => f.write_str("Live"),
             Self::Begun(_) => f.write_str("Begun"),
+            Self::Duplex(_) => f.write_str("Duplex"),
+            Self::Session(_) => f.write_str("Session"),
         }
     }
 }

@@ -120,6 +120,8 @@ async fn respond(
                     .map(Into::into)
                     .unwrap_or_default(),
                 headers: head.headers,
+                body: Bytes::new(),
+                upgrade: None,
                 protocol: Protocol::H2,
                 secure: link.secure,
                 peer: link.peer,

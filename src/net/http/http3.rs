@@ -119,6 +119,8 @@ async fn respond(
                     .map(Into::into)
                     .unwrap_or_default(),
                 headers: head.headers,
+                body: Bytes::new(),
+                upgrade: None,
                 protocol: Protocol::H3,
                 secure: link.secure,
                 peer: link.peer,

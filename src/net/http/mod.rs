@@ -13,6 +13,7 @@
 
 mod activity;
 pub(super) mod direct;
+mod duplex;
 mod exchange;
 #[cfg(test)]
 pub(super) mod fake;
@@ -24,6 +25,7 @@ mod metrics;
 mod outgoing;
 mod problem;
 pub mod range;
+mod session;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -34,9 +36,13 @@ use crate::net::Congestion;
 use crate::net::{Error, tls};
 
 pub use direct::{Begun, Direct, Encoded};
-pub use exchange::{Body, Protocol, Reply, Request, Response, Service, Sink};
+pub use duplex::{Duplex, Reader, Writer};
+pub use exchange::{
+    BODY_BYTES_MAX, Body, Protocol, Reply, Request, Response, Service, Sink, Upgrade,
+};
 pub use metrics::Metrics;
 pub use problem::problem;
+pub use session::Session;
 
 /// The HTTP listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

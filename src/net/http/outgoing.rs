@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::coding::Chunks;
 use crate::net::http::front::{Front, Link};
+use crate::net::http::problem::upgrade_required;
 use crate::net::http::{Body, Protocol, Response, Sink};
 
 /// Buffers between a live reply and its stream: half a second of a busy broadcast. When it is full
@@ -68,6 +69,11 @@ pub(super) fn prepare(
     head_only: bool,
     response: Response,
 ) -> (Parts, Outgoing) {
+    let response = match response.body() {
+        // The request asked for nothing of the kind.
+        Body::Duplex(_) | Body::Session(_) => upgrade_required(),
+        _ => response,
+    };
     let (mut parts, body) = response.into_parts();
     front.metrics.replied(protocol, parts.status);
     front.finish(&mut parts.headers, protocol, link);
@@ -91,7 +97,7 @@ pub(super) fn prepare(
             }
         }
         // Nobody can begin a reply here: no request names a connection.
-        Body::Begun(_) => nothing,
+        Body::Begun(_) | Body::Duplex(_) | Body::Session(_) => nothing,
         Body::Live(_) if head_only => nothing,
         Body::Live(start) => {
             let (sink, queue) = mpsc::channel(LIVE_BUFFERS_MAX);

@@ -23,3 +23,9 @@ pub fn problem(status: StatusCode, detail: &str) -> Response {
     );
     response
 }
+
+/// The reply to a peer that asked for no upgrade where there is nothing else.
+pub(super) fn upgrade_required() -> Response {
+    let detail = "this resource is for peers that upgrade to a WebSocket or WebTransport session";
+    problem(StatusCode::UPGRADE_REQUIRED, detail)
+}

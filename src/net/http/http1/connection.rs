@@ -19,6 +19,7 @@ use crate::net::http::http1::decoder::{Decoder, Fault, Head};
 use crate::net::http::http1::encoder::{self, Length, Persistence};
 use crate::net::http::http1::io::{poll_discard, poll_read, write};
 use crate::net::http::http1::live::Live;
+use crate::net::http::problem::upgrade_required;
 use crate::net::http::{Body, Protocol, Reply, Request, Response, Sink, problem};
 use crate::runtime::clock;
 
@@ -191,6 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             method: head.method,
             uri: head.uri,
             headers: head.headers,
+            body: Bytes::new(),
+            upgrade: None,
             protocol: Protocol::H1,
             secure: self.link.secure,
             peer: self.link.peer,
@@ -252,12 +255,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         head_only: bool,
         persistence: Persistence,
     ) -> io::Result<Next> {
+        let response = match response.body() {
+            Body::Duplex(_) | Body::Session(_) => upgrade_required(),
+            _ => response,
+        };
         let (parts, body) = response.into_parts();
         self.front.metrics.replied(Protocol::H1, parts.status);
         self.served += 1;
         let bodiless = encoder::is_bodiless(parts.status);
         let (length, chunks, live) = match body {
             Body::Begun(begun) => return self.finish(begun).await,
+            Body::Duplex(_) | Body::Session(_) => unreachable!("replaced above"),
             _ if bodiless => (Length::Silent, Chunks::default(), None),
             Body::Chunks(chunks) if head_only => {
                 (Length::Bytes(chunks.len()), Chunks::default(), None)
