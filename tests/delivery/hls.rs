@@ -247,6 +247,8 @@ async fn ended_show_gives_its_last_playlist_then_410() {
             protocol: rushlane::net::http::Protocol::H1,
             secure: false,
             peer: ([127, 0, 0, 1], 1).into(),
+            body: bytes::Bytes::new(),
+            upgrade: None,
             direct: None,
         };
         let Reply::Ready(response) = service.call(request) else {

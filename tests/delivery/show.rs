@@ -199,6 +199,8 @@ impl Show {
             protocol: Protocol::H1,
             secure: false,
             peer: ([127, 0, 0, 1], 1234).into(),
+            body: Bytes::new(),
+            upgrade: None,
             direct: None,
         })
     }
