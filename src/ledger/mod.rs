@@ -1,1 +1,147 @@
 //! The durable book of a node or a fleet: orders, the state of rooms, the audit trail.
+//!
+//! Knows orders as records under (room, key) with versions, and changes them by compare-and-set
+//! only; deliberately knows no buyer's connection, no merchant and no rule of an order's life.
+//!
+//! Invariants:
+//! - What was answered with [`Put::Done`] survives the death of the process and, with the disk or
+//!   a majority of the cluster, of the machine.
+//! - Of two writers of one version, one succeeds.
+//! - A store that fails is reported and tried again; nothing else of the node fails with it.
+//!
+//! Spec: docs/INTERACTION.md, docs/MERCHANTS.md.
+
+mod error;
+pub mod order;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::media::RoomName;
+use crate::protocol::interact::question::Audit;
+use crate::runtime::TaskScope;
+use crate::telemetry::Metrics;
+
+pub use error::Error;
+pub use order::{Depth, Entry, Filter, Order, Put, Revision, State};
+
+/// Where the book is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which kind of store.
+    pub backend: Backend,
+    /// The file of the embedded store. None: in memory, for trying out; nothing survives the
+    /// process.
+    pub path: Option<PathBuf>,
+    /// How long the key of a decided order is known, in hours, at least 24 (DOMAIN R5.3). One that
+    /// is not decided is kept.
+    pub dedupe_hours: u32,
+    /// How long decisions of moderation are kept, in days. 1095: three years (DOMAIN R14.1).
+    pub audit_days: u32,
+    /// The cluster, with `backend = "jetstream"`.
+    pub jetstream: JetstreamConfig,
+}
+
+/// Kinds of stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// A file on this node's disk.
+    #[default]
+    Embedded,
+    /// NATS JetStream, shared by all origins of a fleet.
+    Jetstream,
+}
+
+/// A NATS cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JetstreamConfig {
+    /// `nats://HOST:PORT` or `tls://HOST:PORT`, at least one.
+    pub servers: Vec<String>,
+    /// A NATS credentials file.
+    pub credentials: Option<PathBuf>,
+    /// How many servers of the cluster keep each order: 1, 3 or 5.
+    pub replicas: usize,
+    /// What names of streams and subjects begin with.
+    pub prefix: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            backend: Backend::Embedded,
+            path: None,
+            dedupe_hours: 48,
+            audit_days: 1095,
+            jetstream: JetstreamConfig::default(),
+        }
+    }
+}
+
+impl Default for JetstreamConfig {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            credentials: None,
+            replicas: 3,
+            prefix: "rushlane".into(),
+        }
+    }
+}
+
+/// The book. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Ledger {}
+
+#[expect(clippy::unused_async, reason = "the stores behind it wait")]
+impl Ledger {
+    /// Opens the book. A store that cannot be opened now is no error: it is reported and tried
+    /// again. Errors: [`Error::Setup`] when the configuration is of no use.
+    pub async fn open(_: &Config, _: &Metrics, _: &TaskScope) -> Result<Self, Error> {
+        Ok(Self {})
+    }
+
+    /// Why the book cannot be used just now.
+    pub fn is_healthy(&self) -> Result<(), String> {
+        Err("no store".into())
+    }
+
+    /// One order.
+    pub async fn order(&self, _: &order::Id) -> Result<Option<Entry>, Error> {
+        Err(Error::Down("no store".into()))
+    }
+
+    /// Stores `order` in place of version `expected`, durably.
+    pub async fn put(&self, _order: &Order, _expected: Revision) -> Result<Put, Error> {
+        Err(Error::Down("no store".into()))
+    }
+
+    /// The states of all rooms, as saved.
+    pub async fn load_rooms(&self) -> Result<Vec<(RoomName, Bytes)>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Saves a room's state in place of the one before, durably.
+    pub async fn save_room(&self, _room: &RoomName, _state: Bytes) -> Result<(), Error> {
+        Err(Error::Down("no store".into()))
+    }
+
+    /// Appends to a room's audit trail, durably; `records` oldest first.
+    pub async fn append_audit(&self, _: &RoomName, _records: Vec<Audit>) -> Result<(), Error> {
+        Err(Error::Down("no store".into()))
+    }
+
+    /// At most `max` records of a room's audit trail from before `before_ms`, the newest first.
+    pub async fn audit(
+        &self,
+        _room: &RoomName,
+        _before_ms: Option<i64>,
+        _max: usize,
+    ) -> Result<Vec<Audit>, Error> {
+        Err(Error::Down("no store".into()))
+    }
+}
