@@ -20,7 +20,11 @@ pub enum Question {
         /// What; normalised.
         text: String,
         /// The member's playhead.
+        #[serde(default)]
         media_ms: Option<i64>,
+        /// Many say the same just now: shown when there is room to spare.
+        #[serde(default)]
+        chorus: bool,
     },
     /// An order. Class 0; may be asked again any number of times. Answer: [`Answer::Order`].
     Order {

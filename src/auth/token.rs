@@ -1,0 +1,106 @@
+//! Tokens: claims and their signature as text.
+
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::auth::key::Key;
+use crate::protocol::interact::Role;
+
+/// The longest token, in bytes: it travels in URLs, which proxies bound at 8 KB.
+pub const TOKEN_BYTES_MAX: usize = 1024;
+
+/// The room of a token that is good for all rooms.
+pub const ROOM_ANY: &str = "*";
+
+/// What a token is good for. One token, one purpose: who finds a play token in a shared link can
+/// neither speak nor publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Watch.
+    Play,
+    /// Push a show.
+    Publish,
+    /// Be in a room: comment, like, order, and what the role allows.
+    Interact,
+    /// The admin API.
+    Admin,
+    /// Marks orders as part of a load test.
+    Load,
+}
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The id of the key that signed it.
+    pub kid: String,
+    /// What it is good for.
+    pub scope: Scope,
+    /// Where: a room, or [`ROOM_ANY`].
+    pub room: Arc<str>,
+    /// Whose it is; empty for tokens of nobody in particular.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub sub: Arc<str>,
+    /// What the others call him.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub name: Arc<str>,
+    /// What he may do in the room.
+    #[serde(default)]
+    pub role: Role,
+    /// When it ends, in seconds since 1970.
+    #[serde(rename = "exp")]
+    pub exp_s: i64,
+}
+
+/// The token of `claims`, signed by `key`; the claims carry the key's id whatever they said.
+#[must_use]
+pub fn sign(key: &Key, claims: &Claims) -> String {
+    let claims = Claims {
+        kid: key.id.clone(),
+        ..claims.clone()
+    };
+    let json = serde_json::to_vec(&claims).expect("claims have text keys only");
+    let mut token = URL_SAFE_NO_PAD.encode(json);
+    let tag = hmac::sign(&key.hmac, token.as_bytes());
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(tag.as_ref(), &mut token);
+    token
+}
+
+/// A token taken apart; nothing of it is proven yet.
+pub(super) struct Unproven<'a> {
+    signed: &'a str,
+    tag: Vec<u8>,
+    claims: Claims,
+}
+
+impl<'a> Unproven<'a> {
+    /// `None` when the text is no token.
+    pub(super) fn read(token: &'a str) -> Option<Self> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let (signed, tag) = token.split_once('.')?;
+        let claims = URL_SAFE_NO_PAD.decode(signed).ok()?;
+        Some(Self {
+            signed,
+            tag: URL_SAFE_NO_PAD.decode(tag).ok()?,
+            claims: serde_json::from_slice(&claims).ok()?,
+        })
+    }
+
+    /// The id of the key that it claims.
+    pub(super) fn kid(&self) -> &str {
+        &self.claims.kid
+    }
+
+    /// The claims, when `key` signed them. Compares in constant time.
+    pub(super) fn proven_by(self, key: &Key) -> Option<Claims> {
+        hmac::verify(&key.hmac, self.signed.as_bytes(), &self.tag).ok()?;
+        Some(self.claims)
+    }
+}
