@@ -7,11 +7,11 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::admin::{openapi, rooms};
+use crate::admin::{interaction, openapi, rooms};
 use crate::delivery::Delivery;
 use crate::ingest::publisher;
 use crate::live;
@@ -52,6 +52,8 @@ pub struct Sources {
     pub parents: Option<relay::Puller>,
     /// The viewers, where the node serves them.
     pub delivery: Option<Delivery>,
+    /// Where questions about rooms go.
+    pub exchange: live::Exchange,
     /// All metrics.
     pub metrics: Metrics,
     /// The node's wish to stop.
@@ -67,6 +69,11 @@ pub(super) fn router(sources: Sources) -> Router {
         .route("/api/v1/node", get(node))
         .route("/api/v1/rooms", get(all_rooms))
         .route("/api/v1/rooms/{room}", get(one_room))
+        .route("/api/v1/rooms/{room}/events", post(interaction::program))
+        .route(
+            "/api/v1/rooms/{room}/moderation",
+            post(interaction::moderation),
+        )
         .route("/api/v1/peers", get(peers))
         .route(
             "/api/v1/openapi.json",
@@ -79,12 +86,13 @@ pub(super) fn router(sources: Sources) -> Router {
             )
         })
         .method_not_allowed_fallback(|| async {
-            problem(StatusCode::METHOD_NOT_ALLOWED, "this path answers GET")
+            let text = "this path answers another method: see /api/v1/openapi.json";
+            problem(StatusCode::METHOD_NOT_ALLOWED, text)
         })
         .with_state(Arc::new(sources))
 }
 
-type Desk = State<Arc<Sources>>;
+pub(super) type Desk = State<Arc<Sources>>;
 
 async fn healthz() -> &'static str {
     "ok\n"

@@ -1,11 +1,13 @@
 //! The desk: health, metrics and the admin API of a node (INTERFACE, "Operate").
 //!
 //! Sees every service and is seen by none. Runs on its own thread with its own runtime, so that it
-//! answers when the data path is full. Deliberately changes nothing yet: it only tells.
+//! answers when the data path is full.
 //!
-//! Invariant: nothing here waits on a service; every answer is read from what the services publish.
+//! Invariant: what it tells is read from what the services publish and waits on none of them; only
+//! commands do, each for a bounded time.
 
 mod api;
+mod interaction;
 mod openapi;
 mod rooms;
 mod server;

@@ -20,6 +20,14 @@ pub(super) fn document() -> Value {
             "/api/v1/node": object("What this node is and where it listens."),
             "/api/v1/rooms": object("All live rooms with their viewers by protocol."),
             "/api/v1/rooms/{room}": room(),
+            "/api/v1/rooms/{room}/events": command(
+                "Shows something in a room at a media time: card, pin, sale, stock, notice, pk.",
+                json!({ "type": "card", "body": { "id": "c1", "sku": "s-9", "title": "Hat" } }),
+            ),
+            "/api/v1/rooms/{room}/moderation": command(
+                "Mutes, unmutes, bans, unbans, retracts or slows down.",
+                json!({ "action": "mute", "user": "u_x", "seconds": 60 }),
+            ),
             "/api/v1/peers": object("The relay's links: parents and children."),
             "/api/v1/openapi.json": object("This document."),
         },
@@ -38,12 +46,31 @@ fn object(summary: &str) -> Value {
     json!({ "get": { "summary": summary, "responses": { "200": response } } })
 }
 
+/// What is posted to a room, with an example.
+fn command(summary: &str, example: Value) -> Value {
+    let sent = json!({ "application/json": { "example": example } });
+    let event = json!({ "application/json": { "schema": { "type": "object" } } });
+    json!({ "post": {
+        "summary": summary,
+        "parameters": parameters(),
+        "requestBody": { "required": true, "content": sent },
+        "responses": {
+            "200": { "description": "The event as all members see it.", "content": event },
+            "400": { "description": "The body is no such command." },
+            "404": { "description": "The room is not open." },
+            "503": { "description": "The room's origin cannot be reached." },
+        },
+    } })
+}
+
+fn parameters() -> Value {
+    json!([{ "name": "room", "in": "path", "required": true, "schema": { "type": "string" } }])
+}
+
 fn room() -> Value {
     let summary = "One room: tracks, bitrate, frame rate, key interval, viewers, latency by hop.";
     let mut path = object(summary);
-    path["get"]["parameters"] = json!([{
-        "name": "room", "in": "path", "required": true, "schema": { "type": "string" },
-    }]);
+    path["get"]["parameters"] = parameters();
     path["get"]["responses"]["404"] = json!({ "description": "The room is not live here." });
     path
 }

@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use crate::admin::{self, NodeInfo, Sources};
 use crate::delivery::Delivery;
 use crate::ingest::{publisher, rtmp};
-use crate::live::Store;
+use crate::live::{Exchange, Store};
 use crate::net::tls::{self, Identity, ServerCertificates};
 use crate::node::config::Config;
 use crate::node::{Error, Role};
@@ -92,6 +92,7 @@ impl Node {
 struct Parts {
     name: String,
     store: Store,
+    exchange: Exchange,
     metrics: Metrics,
     desk: Option<publisher::Desk>,
     rtmp: Option<rtmp::Server>,
@@ -120,6 +121,7 @@ impl Parts {
             name,
             admin: admin::Server::bind(&config.admin)?,
             store: Store::new(config.live.clone()),
+            exchange: Exchange::default(),
             metrics: Metrics::default(),
             desk: None,
             rtmp: None,
@@ -253,6 +255,7 @@ impl Parts {
             children: self.children.clone(),
             parents: self.parents.clone(),
             delivery: self.delivery.clone(),
+            exchange: self.exchange.clone(),
             metrics: self.metrics,
             shutdown,
         };

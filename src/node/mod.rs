@@ -8,6 +8,7 @@ mod assembly;
 pub mod config;
 mod demo;
 mod dev;
+mod routes;
 mod signals;
 
 use std::fmt;

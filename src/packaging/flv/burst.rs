@@ -66,11 +66,12 @@ pub fn opening(video: Option<Source<'_>>, audio: Option<Source<'_>>) -> Vec<Tag>
     }
     // Stable, so each track keeps its order and a picture stands before the sound of its time.
     timed.sort_by_key(|&(at_ms, _)| at_ms);
-    let first_ms = wrap(timed.first().map_or(0, |&(at_ms, _)| at_ms));
+    let start_ms = timed.first().map(|&(at_ms, _)| at_ms);
+    let first_ms = wrap(start_ms.unwrap_or(0));
     let configs = [video, audio].into_iter().flatten();
     let configs: Vec<&Config> = configs.map(|source| source.config).collect();
     let mut tags = Vec::with_capacity(1 + configs.len() + timed.len());
-    tags.push(metadata(&configs));
+    tags.push(metadata(&configs, start_ms));
     tags.extend(configs.iter().map(|config| config_tag_at(config, first_ms)));
     tags.extend(timed.into_iter().map(|(_, tag)| tag));
     tags
@@ -136,9 +137,13 @@ impl Squeeze {
 }
 
 /// `onMetaData`. The frame rate matters: ffplay would guess it from the first tags, which are
-/// pressed together.
-fn metadata(configs: &[&Config]) -> Tag {
+/// pressed together. `mediastartms` is the time of the first tag: players count from 0, and need it
+/// to show an event of the room at its media time.
+fn metadata(configs: &[&Config], start_ms: Option<i64>) -> Tag {
     let mut properties = vec![("encoder", "rushlane".into())];
+    if let Some(start_ms) = start_ms {
+        properties.push(("mediastartms", (start_ms as f64).into()));
+    }
     for config in configs {
         match config {
             Config::Video(video) => {
