@@ -126,19 +126,25 @@ pub struct Refusal {
     pub retry_after_s: Option<u32>,
 }
 
-/// One edge's likes of one room. Sums are absolute, so a report may be lost or repeated.
+/// One edge's likes of one room. Sums are absolute, so a report may be lost, late or repeated.
+///
+/// An edge counts a batch itself when it is the first of its session or follows the last one that
+/// the edge knows of there; it passes any other over whose number it knows, and claims the rest.
+/// A member has one batch under way at a time, so at most one of a session can be counted twice,
+/// here and by a claim elsewhere: the origin sees it in `marks` and takes the claim back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Likes {
     /// The edge process: node name and start, so that a restarted edge counts anew beside its old
     /// self.
     pub edge: Arc<str>,
-    /// All likes that this process has counted itself in this room.
+    /// All likes that this process has counted itself in this room, claims not among them.
     pub total: u64,
     /// Sessions counted by this process since the last report that was answered: hash of the
     /// session, last batch counted.
     pub marks: Vec<(u64, u64)>,
-    /// Batches of sessions that this process did not see begin: hash, batch, count. The origin
-    /// knows whether another edge has counted them.
+    /// Batches that do not follow the last one known here, as of sessions that began elsewhere:
+    /// hash, batch, count. Repeated until answered. The origin knows whether another edge has
+    /// counted them. A mark of the same session goes in the same report or before.
     pub claims: Vec<(u64, u64, u32)>,
 }
 
