@@ -3,3 +3,4 @@
 
 pub mod interact;
 pub mod rtmp;
+pub mod websocket;
