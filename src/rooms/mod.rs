@@ -22,4 +22,5 @@ pub mod orders;
 mod sketch;
 
 pub use config::{Config, Limits};
+pub use doors::Doors;
 pub use sketch::{SKETCH_TEXT_BYTES_MAX, Sketch, SketchError};
