@@ -170,6 +170,7 @@ impl Parts {
             identity,
             authorities,
             store: self.store.clone(),
+            exchange: self.exchange.clone(),
             metrics: self.metrics.clone(),
         };
         if config.listen.is_some() {

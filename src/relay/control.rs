@@ -25,7 +25,7 @@ pub(super) const READ_BYTES: usize = 64 * 1024;
 /// Where messages to the peer are put.
 pub(super) type Outbox = mpsc::Sender<Message>;
 
-/// Reads messages off a stream.
+/// Reads messages off a stream, or other records that know their length.
 pub(super) struct Reader {
     stream: quinn::RecvStream,
     buffer: BytesMut,
@@ -41,16 +41,24 @@ impl Reader {
 
     /// The next message of a kind that is known here. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Message, Error> {
+        let ended = || Error::PeerGone("the control stream ended".into());
+        self.record(take).await?.ok_or_else(ended)
+    }
+
+    /// The next record, by the function that takes it off the buffer; `None` at the end of the
+    /// stream. Cancel-safe.
+    pub(super) async fn record<T>(
+        &mut self,
+        take: impl Fn(&mut BytesMut) -> Result<Option<T>, wire::Error>,
+    ) -> Result<Option<T>, Error> {
         loop {
-            if let Some(message) = take(&mut self.buffer)? {
-                return Ok(message);
+            if let Some(record) = take(&mut self.buffer)? {
+                return Ok(Some(record));
             }
             match self.stream.read_chunk(READ_BYTES, true).await? {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
-                None if self.buffer.is_empty() => {
-                    return Err(Error::PeerGone("the control stream ended".into()));
-                }
-                None => return Err(wire::Error::Truncated("message").into()),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => return Err(wire::Error::Truncated("record").into()),
             }
         }
     }

@@ -8,6 +8,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::media::Class;
+use crate::relay::question::CLASSES;
 use crate::telemetry;
 
 const ROOM: &str = "relay";
@@ -25,6 +27,8 @@ pub(super) struct ServeMetrics {
     pub(super) sent_bytes: Counter,
     pub(super) dropped_groups: Counter,
     pub(super) fetches: Counter,
+    pub(super) questions_served: ByClass<Counter>,
+    pub(super) questions_refused: ByClass<Counter>,
 }
 
 /// Of the child end.
@@ -40,6 +44,25 @@ pub(super) struct PullMetrics {
     pub(super) fetched_groups: Counter,
     pub(super) rtt_seconds: Gauge<f64, AtomicU64>,
     pub(super) offset_seconds: Gauge<f64, AtomicU64>,
+    pub(super) questions: QuestionMetrics,
+}
+
+/// Of a node's own questions, by class. What is asked is in flight, answered or failed.
+#[derive(Debug, Default)]
+pub(super) struct QuestionMetrics {
+    pub(super) asked: ByClass<Counter>,
+    pub(super) answered: ByClass<Counter>,
+    pub(super) failed: ByClass<Counter>,
+    pub(super) in_flight: ByClass<Gauge>,
+}
+
+/// A figure of each class.
+pub(super) type ByClass<M> = [M; CLASSES.len()];
+
+/// Labels of a class.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: u8,
 }
 
 /// Labels of a track.
@@ -51,7 +74,19 @@ pub(super) struct TrackLabels {
 
 impl ServeMetrics {
     pub(super) fn register(metrics: &telemetry::Metrics) -> Arc<Self> {
-        let this = Self::default();
+        let this = Self {
+            questions_served: counters(
+                metrics,
+                "questions_served",
+                "Questions of children that were passed on",
+            ),
+            questions_refused: counters(
+                metrics,
+                "questions_refused",
+                "Questions of children that were too many",
+            ),
+            ..Self::default()
+        };
         let gauge = |name, help, gauge: &Gauge| metrics.register(ROOM, name, help, gauge.clone());
         let counter = |name, help, counter: &Counter| {
             metrics.register(ROOM, name, help, counter.clone());
@@ -85,7 +120,10 @@ impl ServeMetrics {
 
 impl PullMetrics {
     pub(super) fn register(metrics: &telemetry::Metrics) -> Arc<Self> {
-        let this = Self::default();
+        let this = Self {
+            questions: QuestionMetrics::register(metrics),
+            ..Self::default()
+        };
         let gauge = |name, help, gauge: &Gauge| metrics.register(ROOM, name, help, gauge.clone());
         let counter = |name, help, counter: &Counter| {
             metrics.register(ROOM, name, help, counter.clone());
@@ -151,4 +189,39 @@ impl PullMetrics {
         let room = if full { "other" } else { room };
         self.received_frames.get_or_create_owned(&labels(room))
     }
+}
+
+impl QuestionMetrics {
+    fn register(metrics: &telemetry::Metrics) -> Self {
+        let in_flight = Family::default();
+        let this = Self {
+            asked: counters(metrics, "questions_asked", "Questions to the parent"),
+            answered: counters(
+                metrics,
+                "questions_answered",
+                "Questions that were answered",
+            ),
+            failed: counters(
+                metrics,
+                "questions_failed",
+                "Questions that were refused, lost or given up",
+            ),
+            in_flight: CLASSES.map(|class| in_flight.get_or_create_owned(&labels(class))),
+        };
+        let help = "Questions that wait for an answer or for a parent";
+        metrics.register(ROOM, "questions_in_flight", help, in_flight);
+        this
+    }
+}
+
+/// Registers a counter with a series for each class.
+fn counters(metrics: &telemetry::Metrics, name: &str, help: &str) -> ByClass<Counter> {
+    let family = Family::default();
+    metrics.register(ROOM, name, help, family.clone());
+    CLASSES.map(|class| family.get_or_create_owned(&labels(class)))
+}
+
+fn labels(class: Class) -> ClassLabels {
+    let class = class.into();
+    ClassLabels { class }
 }

@@ -1,13 +1,14 @@
 //! The relay: frames from one node's live store to another's, over QUIC (`rushlane/1`).
 //!
 //! The parent end is [`Server`], the child end [`Puller`]; a node that runs both over one store is
-//! an edge that feeds further edges. Knows tracks, groups and frames; deliberately knows no codec,
-//! no playlist and no viewer. QUIC types do not leave this room.
+//! an edge that feeds further edges. Knows tracks, groups, frames and questions; deliberately knows
+//! no codec, no playlist, no viewer and no word of what is asked. QUIC types do not leave this room.
 //!
 //! Invariants:
 //! - One subscription a track and link, however many readers the child has.
 //! - A child that reads slowly loses groups; its siblings and the store notice nothing.
 //! - Frames are shared: the parent copies no payload, the child copies each once, off the wire.
+//! - What members ask travels up, one stream for each class: no class waits for another.
 //!
 //! Spec: docs/RELAY.md, docs/decisions/0003-relay-protocol.md.
 
@@ -17,6 +18,7 @@ mod error;
 mod metrics;
 mod priority;
 pub mod pull;
+mod question;
 pub mod serve;
 mod status;
 mod transport;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
-use crate::live::Store;
+use crate::live::{Exchange, Store};
 use crate::net::Congestion;
 use crate::net::tls::Identity;
 use crate::telemetry;
@@ -104,6 +106,8 @@ pub struct Local {
     pub authorities: Vec<CertificateDer<'static>>,
     /// What is served, and where pulled frames go.
     pub store: Store,
+    /// Where children's questions go. On a node with parents they are its authority.
+    pub exchange: Exchange,
     /// Where the relay's figures are registered.
     pub metrics: telemetry::Metrics,
 }

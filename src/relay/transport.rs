@@ -12,11 +12,15 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 
 use crate::net::{self, socket, tls};
+use crate::relay::question::CLASSES;
 use crate::relay::wire::ALPN;
 use crate::relay::{Config, Error, Local};
 
-/// Fetches that a child may have under way, and its control stream.
+/// Fetches that a child may have under way.
 pub(super) const REQUESTS_MAX: u32 = 64;
+
+/// Streams that a child opens once: control, and one for each class of questions.
+const LASTING_STREAMS: u32 = 1 + CLASSES.len() as u32;
 
 /// Socket buffers: a burst of a 60 s window at 10 Gbit/s line rate for some 5 ms.
 const SOCKET_BYTES: usize = 8 << 20;
@@ -62,7 +66,7 @@ pub(super) fn server_config(config: &Config, local: &Local) -> Result<quinn::Ser
     let mut transport = transport(config);
     transport
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .max_concurrent_bidi_streams(VarInt::from_u32(REQUESTS_MAX + 1));
+        .max_concurrent_bidi_streams(VarInt::from_u32(REQUESTS_MAX + LASTING_STREAMS));
     server.transport_config(Arc::new(transport));
     Ok(server)
 }

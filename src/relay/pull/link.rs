@@ -8,11 +8,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::media::Class;
 use crate::media::group::Id;
 use crate::relay::clock::{Clock, Sample};
 use crate::relay::control::Outbox;
 use crate::relay::metrics::PullMetrics;
+use crate::relay::pull::ask::Line;
 use crate::relay::pull::intake::Intake;
+use crate::relay::question::{CLASSES, index};
 use crate::relay::wire::control::{Estimate, Message, Subscribe};
 use crate::relay::{Role, Status};
 
@@ -29,6 +32,7 @@ pub(super) struct Link {
     pub(super) peer: Arc<str>,
     pub(super) metrics: Arc<PullMetrics>,
     outbox: Outbox,
+    lines: [Line; CLASSES.len()],
     clock: Mutex<Clock>,
     offset_us: AtomicI32,
     subscriptions: Mutex<HashMap<u64, Pulled>>,
@@ -61,6 +65,7 @@ impl Link {
         connection: quinn::Connection,
         peer: Arc<str>,
         outbox: Outbox,
+        lines: [Line; CLASSES.len()],
         metrics: Arc<PullMetrics>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -68,6 +73,7 @@ impl Link {
             peer,
             metrics,
             outbox,
+            lines,
             clock: Mutex::default(),
             offset_us: AtomicI32::new(0),
             subscriptions: Mutex::default(),
@@ -110,6 +116,11 @@ impl Link {
     /// The subscription of that number, while it lasts.
     pub(super) fn pulled(&self, number: u64) -> Option<Pulled> {
         self.subscriptions.lock().get(&number).cloned()
+    }
+
+    /// The way for questions of `class`.
+    pub(super) fn line(&self, class: Class) -> &Line {
+        &self.lines[index(class)]
     }
 
     /// Puts a message into the outbox. A link that is lost swallows it.

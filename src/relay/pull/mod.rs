@@ -3,7 +3,9 @@
 //! Every announced room becomes a broadcast in the store; a track costs nothing until somebody
 //! reads it, and then one subscription. Invariant: the parent's loss ends no broadcast at once;
 //! readers wait, and go on at the very frame when a parent is back.
+//! Questions of class 0 wait for it too.
 
+mod ask;
 mod dial;
 mod fetch;
 mod intake;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::live::Store;
+use crate::relay::error::CLOSE_DONE;
 use crate::relay::metrics::PullMetrics;
 use crate::relay::{Config, Error, Local, Status, transport};
 use crate::runtime::{TaskScope, clock};
@@ -45,7 +48,8 @@ struct Shared {
 }
 
 impl Puller {
-    /// Prepares to dial; nothing runs yet. Names itself as the store's source of older groups.
+    /// Prepares to dial; nothing runs yet. Names itself as the store's source of older
+    /// groups, and as the exchange's authority.
     ///
     /// Errors: the certificates are no use.
     pub fn new(config: &Config, local: &Local) -> Result<Self, Error> {
@@ -53,6 +57,8 @@ impl Puller {
         let link = watch::Sender::new(None);
         let store = local.store.clone();
         store.set_upstream(Arc::new(fetch::Fetcher(link.subscribe())));
+        let asker = ask::Asker::new(link.subscribe(), metrics.clone());
+        local.exchange.set_authority(Arc::new(asker));
         Ok(Self(Arc::new(Shared {
             client: transport::client_config(config, local)?,
             config: config.clone(),
@@ -71,6 +77,10 @@ impl Puller {
             tokio::select! {
                 () = dial::for_ever(&shared, &tasks) => {}
                 () = tasks.shutdown().requested() => {}
+            }
+            // The parent need not wait for the idle timeout to know.
+            if let Some(link) = shared.link.send_replace(None) {
+                link.connection.close(CLOSE_DONE, b"the node goes down");
             }
             shared.rooms.clear();
         });

@@ -10,8 +10,10 @@ use crate::relay::clock::Sample;
 use crate::relay::control::{self, OUTBOX_MAX};
 use crate::relay::error::{CLOSE_DONE, Error};
 use crate::relay::priority;
+use crate::relay::pull::ask::Line;
 use crate::relay::pull::link::{Answer, Link};
 use crate::relay::pull::{Shared, streams};
+use crate::relay::question::CLASSES;
 use crate::relay::wire::VERSION;
 use crate::relay::wire::control::{Announce, Hello, Message, Ping};
 use crate::runtime::clock::Instant;
@@ -72,7 +74,7 @@ pub(super) async fn run(
     }
 }
 
-/// Opens the control stream and exchanges hellos.
+/// Opens the control stream, exchanges hellos, and opens the streams of questions.
 async fn begin(
     shared: &Shared,
     connection: &quinn::Connection,
@@ -98,8 +100,11 @@ async fn begin(
     if hello.node == shared.node {
         return Err(Error::OwnParent(hello.node));
     }
+    let lines = CLASSES.map(|class| Line::open(connection, class, tasks));
+    let lines = futures_util::future::try_join_all(lines).await?;
+    let lines = lines.try_into().expect("a line for each class");
     let metrics = shared.metrics.clone();
-    let link = Link::new(connection.clone(), hello.node, outbox, metrics);
+    let link = Link::new(connection.clone(), hello.node, outbox, lines, metrics);
     Ok((reader, link))
 }
 

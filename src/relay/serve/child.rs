@@ -12,9 +12,11 @@ use crate::live;
 use crate::relay::control::{self, OUTBOX_MAX, Outbox};
 use crate::relay::error::{CLOSE_DONE, Error};
 use crate::relay::metrics::ServeMetrics;
+use crate::relay::question::{CLASSES, in_flight_max};
 use crate::relay::serve::announcer::Announcer;
+use crate::relay::serve::requests::Desk;
 use crate::relay::serve::track::Track;
-use crate::relay::serve::{Handshake, Shared, fetch};
+use crate::relay::serve::{Handshake, Shared};
 use crate::relay::wire::VERSION;
 use crate::relay::wire::control::{Estimate, Hello, Message, Subscribe};
 use crate::relay::{Role, Status, priority};
@@ -36,6 +38,8 @@ pub(super) struct Child {
     pub(super) connection: quinn::Connection,
     pub(super) outbox: Outbox,
     pub(super) bulk: Bulk,
+    /// Permits for questions, by class.
+    pub(super) questions: [Arc<Semaphore>; CLASSES.len()],
     pub(super) metrics: Arc<ServeMetrics>,
     node: Arc<str>,
     estimate: Mutex<Option<Estimate>>,
@@ -135,16 +139,20 @@ async fn session(
         connection: connection.clone(),
         outbox,
         bulk: Bulk::new(),
+        questions: CLASSES.map(|class| Arc::new(Semaphore::new(in_flight_max(class)))),
         metrics: shared.metrics.clone(),
         node: hello.node,
         estimate: Mutex::default(),
         subscriptions: AtomicUsize::new(0),
     });
     let _listed = Listed::new(shared.clone(), child.clone());
-    scope.spawn(
-        "relay.serve.fetches",
-        fetch::answer_all(child.clone(), shared.store.clone(), scope.clone()),
-    );
+    let desk = Desk {
+        child: child.clone(),
+        store: shared.store.clone(),
+        exchange: shared.exchange.clone(),
+        scope: scope.clone(),
+    };
+    scope.spawn("relay.serve.requests", desk.serve_all());
     let own = Hello {
         version: VERSION,
         node: shared.node.clone(),

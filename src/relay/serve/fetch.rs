@@ -1,54 +1,27 @@
 //! Answers to fetches: one older group on the stream that asked for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::live::{FetchError, Store};
 use crate::media::Group;
-use crate::relay::control;
 use crate::relay::error::{Error, FETCH_NOT_FOUND, FETCH_UNREACHABLE};
 use crate::relay::priority;
 use crate::relay::serve::child::Child;
-use crate::relay::wire::control::{Fetch, Message};
+use crate::relay::wire::control::Fetch;
 use crate::relay::wire::stream::{Encoder, Header};
-use crate::runtime::{TaskScope, clock};
+use crate::runtime::clock;
 
-/// How long a child may take to say what it wants, and we to answer, in seconds.
-const FETCH_SECONDS: u64 = 10;
-
-/// Takes every stream that the child opens; QUIC bounds how many are open at once.
-pub(super) async fn answer_all(child: Arc<Child>, store: Store, scope: TaskScope) {
-    while let Ok((mut send, receive)) = child.connection.accept_bi().await {
-        child.metrics.fetches.inc();
-        let (child, store) = (child.clone(), store.clone());
-        scope.spawn("relay.serve.fetch", async move {
-            let wait = Duration::from_secs(FETCH_SECONDS);
-            let answer = answer(&mut send, receive, &child, &store);
-            let result = match tokio::time::timeout(wait, answer).await {
-                Ok(result) => result,
-                Err(_) => Err(Error::Timeout("answer to a fetch", FETCH_SECONDS)),
-            };
-            if let Err(error) = result {
-                // A stream that is merely dropped would look whole.
-                let _ended_by_the_child = send.reset(FETCH_UNREACHABLE).is_err();
-                tracing::debug!(%error, "fetch not answered");
-            }
-        });
-    }
-}
-
-async fn answer(
+/// Sends the group, or resets the stream with the reason why not.
+pub(super) async fn answer(
     send: &mut quinn::SendStream,
-    receive: quinn::RecvStream,
+    fetch: &Fetch,
     child: &Child,
     store: &Store,
 ) -> Result<(), Error> {
-    let Message::Fetch(fetch) = control::Reader::new(receive).next().await? else {
-        return Err(Error::Protocol("no fetch on a stream for fetches"));
-    };
-    let code = match find(store, &fetch).await {
+    child.metrics.fetches.inc();
+    let code = match find(store, fetch).await {
         Ok(group) => {
             let _permit = child.bulk.fetches.acquire().await.ok();
             return write(send, &group).await;

@@ -1,13 +1,15 @@
 //! The parent end: accepts children, announces what is live, and sends each child the tracks it
-//! asks for.
+//! asks for. Its questions are put to the node's own exchange.
 //!
 //! Knows nothing of where frames come from: an edge serves what it pulled as an origin serves what
 //! it ingested. Invariant: all that a child can make wait is its own connection's tasks; the bytes
 //! held for it are bounded by the send window of its connection.
 
 mod announcer;
+mod answer;
 mod child;
 mod fetch;
+mod requests;
 mod track;
 
 use std::collections::HashMap;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::live::Store;
+use crate::live::{Exchange, Store};
 use crate::relay::error::CLOSE_DONE;
 use crate::relay::metrics::ServeMetrics;
 use crate::relay::{Config, Error, Local, Status, transport};
@@ -46,6 +48,7 @@ struct Shared {
     config: Config,
     node: Arc<str>,
     store: Store,
+    exchange: Exchange,
     metrics: Arc<ServeMetrics>,
     children: Mutex<HashMap<usize, Arc<Child>>>,
     handshakes: AtomicUsize,
@@ -67,6 +70,7 @@ impl Server {
             config: config.clone(),
             node: local.node.clone(),
             store: local.store.clone(),
+            exchange: local.exchange.clone(),
             metrics: ServeMetrics::register(&local.metrics),
             children: Mutex::default(),
             handshakes: AtomicUsize::new(0),

@@ -4,3 +4,4 @@ mod faults;
 mod flow;
 mod netem;
 pub(super) mod peers;
+mod questions;

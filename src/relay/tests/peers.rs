@@ -48,6 +48,7 @@ impl Node {
                 identity: authority.issue(&["localhost"]).unwrap(),
                 authorities: vec![authority.certificate()],
                 store: Store::new(live::Config::default()),
+                exchange: live::Exchange::default(),
                 metrics: Metrics::default(),
             },
             scope: TaskScope::under(&Shutdown::new()),

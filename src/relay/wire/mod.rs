@@ -1,4 +1,4 @@
-//! The bytes of `rushlane/1`: control messages and group streams.
+//! The bytes of `rushlane/1`: control messages, group streams, questions and answers.
 //!
 //! Pure: bytes in, values out. Knows no QUIC, no tokio and no clock. Invariant: no input panics or
 //! makes a buffer larger than the limits named here.
@@ -6,6 +6,7 @@
 #![deny(clippy::disallowed_types)] // pure
 
 pub mod control;
+pub mod question;
 pub mod stream;
 
 use crate::coding::Truncated;

@@ -134,7 +134,18 @@ fn message() -> impl Strategy<Value = Message> {
             ]
         },
     );
-    prop_oneof![hello, announce(), subscribe, fetch, numbers, clock]
+    let questions = (0..5u8).prop_map(|class| Message::Questions {
+        class: class.try_into().unwrap(),
+    });
+    prop_oneof![
+        hello,
+        announce(),
+        subscribe,
+        fetch,
+        numbers,
+        clock,
+        questions
+    ]
 }
 
 proptest! {
@@ -191,6 +202,7 @@ fn bad_messages_are_errors() {
     check(kind::HELLO, &[1, 1, b'\n'], Error::BadField("node name"));
     check(kind::HELLO, &[1, 9, b'a'], Error::Truncated("node name"));
     check(kind::FETCH, &[1, b'/'], Error::BadField("room name"));
+    check(kind::QUESTIONS, &[5], Error::BadField("class of questions"));
     check(kind::GONE, &[], Error::Truncated("message"));
     let mut huge = BytesMut::new();
     put_varint(&mut huge, kind::HELLO);

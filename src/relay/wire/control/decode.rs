@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use crate::coding::{Cursor, Truncated};
-use crate::media::Class;
-use crate::media::RoomName;
 use crate::media::broadcast::{self, EPOCH_BYTES_MAX, Info, Timing};
 use crate::media::group::Id;
 use crate::media::track::{Info as TrackInfo, Kind, TRACK_NAME_BYTES_MAX};
+use crate::media::{Class, RoomName};
 use crate::relay::wire::Error;
 use crate::relay::wire::control::message::{
     Announce, Estimate, Fetch, Hello, Message, Ping, Start, Subscribe,
@@ -23,6 +22,7 @@ pub fn decode(kind: u64, body: &[u8]) -> Result<Option<Message>, Error> {
         kind::SUBSCRIBE => subscribe(&mut cursor).map(Message::Subscribe),
         kind::PING => ping(&mut cursor).map(Message::Ping),
         kind::FETCH => fetch(&mut cursor).map(Message::Fetch),
+        kind::QUESTIONS => questions(&mut cursor),
         _ => match small(kind, &mut cursor).map_err(Error::truncated("message"))? {
             Some(message) => Ok(message),
             None => return Ok(None),
@@ -188,6 +188,12 @@ fn fetch(cursor: &mut Cursor<'_>) -> Result<Fetch, Error> {
         track: text(cursor, "track name", TRACK_NAME_BYTES_MAX)?,
         group: Id(cursor.varint().map_err(Error::truncated("fetch"))?),
     })
+}
+
+fn questions(cursor: &mut Cursor<'_>) -> Result<Message, Error> {
+    let class = cursor.u8().map_err(Error::truncated("questions"))?;
+    let class = Class::try_from(class).map_err(|_| Error::BadField("class of questions"))?;
+    Ok(Message::Questions { class })
 }
 
 fn room(cursor: &mut Cursor<'_>) -> Result<RoomName, Error> {

@@ -89,6 +89,10 @@ impl Message {
                 fetch.encode_body(out);
                 kind::FETCH
             }
+            Self::Questions { class } => {
+                out.put_u8(u8::from(*class));
+                kind::QUESTIONS
+            }
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::media::RoomName;
 use crate::media::broadcast::Info;
 use crate::media::group::Id;
 use crate::media::track::Info as TrackInfo;
+use crate::media::{Class, RoomName};
 
 /// One control message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,11 @@ pub enum Message {
     },
     /// Child, first on a stream of its own: one older group, please.
     Fetch(Fetch),
+    /// Child, first on a stream of its own: questions of this class follow, until the link ends.
+    Questions {
+        /// The class.
+        class: Class,
+    },
 }
 
 /// Who speaks.

@@ -35,40 +35,49 @@ mod kind {
     pub const PING: u64 = 10;
     pub const PONG: u64 = 11;
     pub const FETCH: u64 = 12;
+    pub const QUESTIONS: u64 = 13;
 }
 
 /// Takes the first whole message off `buffer`, skipping kinds this version does not know.
 /// `Ok(None)`: more bytes are needed.
 pub fn take(buffer: &mut BytesMut) -> Result<Option<Message>, Error> {
     loop {
-        let mut cursor = Cursor::new(buffer);
-        let (Ok(kind), Ok(length)) = (cursor.varint(), cursor.varint()) else {
-            let hopeless = buffer.len() >= 2 * VARINT_BYTES_MAX;
-            return match hopeless {
-                true => Err(Error::Truncated("message head")),
-                false => Ok(None),
-            };
-        };
-        let Some(length) = usize::try_from(length)
-            .ok()
-            .filter(|length| *length <= MESSAGE_BYTES_MAX)
-        else {
-            return Err(Error::TooLarge {
-                what: "message",
-                bytes: length,
-                limit: MESSAGE_BYTES_MAX,
-            });
-        };
-        let Ok(body) = cursor.bytes(length) else {
-            return Ok(None);
-        };
-        let message = decode(kind, body)?;
-        let used = buffer.len() - cursor.rest().len();
-        buffer.advance(used);
-        if message.is_some() {
-            return Ok(message);
+        match take_any(buffer)? {
+            Some(Some(message)) => return Ok(Some(message)),
+            Some(None) => {}
+            None => return Ok(None),
         }
     }
+}
+
+/// Takes the first whole message off `buffer`; `Ok(Some(None))` is one of a later kind. `Ok(None)`:
+/// more bytes are needed.
+pub fn take_any(buffer: &mut BytesMut) -> Result<Option<Option<Message>>, Error> {
+    let mut cursor = Cursor::new(buffer);
+    let (Ok(kind), Ok(length)) = (cursor.varint(), cursor.varint()) else {
+        let hopeless = buffer.len() >= 2 * VARINT_BYTES_MAX;
+        return match hopeless {
+            true => Err(Error::Truncated("message head")),
+            false => Ok(None),
+        };
+    };
+    let Some(length) = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= MESSAGE_BYTES_MAX)
+    else {
+        return Err(Error::TooLarge {
+            what: "message",
+            bytes: length,
+            limit: MESSAGE_BYTES_MAX,
+        });
+    };
+    let Ok(body) = cursor.bytes(length) else {
+        return Ok(None);
+    };
+    let message = decode(kind, body)?;
+    let used = buffer.len() - cursor.rest().len();
+    buffer.advance(used);
+    Ok(Some(message))
 }
 
 #[cfg(test)]
