@@ -169,3 +169,7 @@ fn anonymous() -> String {
     rand::fill(&mut random).expect("the system gives random bytes");
     format!("anon-{:016x}", u64::from_be_bytes(random))
 }
+
+#[cfg(test)]
+#[path = "verifier_test.rs"]
+mod tests;

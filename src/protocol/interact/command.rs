@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::protocol::interact::parse::*;
+
 /// One command of a member, checked in form and bounds (not in rights).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {

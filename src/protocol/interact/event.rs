@@ -104,6 +104,15 @@ impl Event {
     }
 }
 
+/// The same event in CBOR (RFC 8949), for binary frames. `None`: `json` is no JSON.
+#[must_use]
+pub fn to_cbor(json: &[u8]) -> Option<Vec<u8>> {
+    let value: Value = serde_json::from_slice(json).ok()?;
+    let mut cbor = Vec::with_capacity(json.len());
+    ciborium::into_writer(&value, &mut cbor).expect("a Vec takes all bytes");
+    Some(cbor)
+}
+
 /// What a node has to know of an event that it only passes on; the rest is skipped in parsing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Label {
@@ -120,4 +129,38 @@ pub struct Label {
     /// See [`Event::to`].
     #[serde(default)]
     pub to: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cbor_says_what_json_says() {
+        let mut event = Event::new(
+            Kind::Comment,
+            Class::Comment,
+            "01J",
+            5,
+            json!({"text": "好"}),
+        );
+        event.media_ms = Some(-(1 << 40));
+        let cbor = to_cbor(&event.to_json()).unwrap();
+        assert!(cbor.len() < event.to_json().len());
+        assert_eq!(ciborium::from_reader::<Event, _>(&cbor[..]).unwrap(), event);
+        assert_eq!(to_cbor(b"{"), None);
+    }
+
+    #[test]
+    fn label_reads_what_an_edge_needs() {
+        let mut event = Event::new(Kind::Order, Class::Order, "key", 5, json!({"state": "a"}));
+        event.to = Some("u_1".into());
+        let label: Label = serde_json::from_slice(&event.to_json()).unwrap();
+        assert_eq!(
+            (label.kind, label.class, label.to),
+            (Kind::Order, Class::Order, event.to)
+        );
+    }
 }

@@ -13,6 +13,7 @@
 pub mod command;
 pub mod event;
 pub mod member;
+mod parse;
 pub mod question;
 pub mod text;
 
