@@ -66,6 +66,7 @@ binary: web
 
 unit: binary tests/.venv/done ## tests of the rooms and of the protocols
 	RUSHLANE_FFMPEG9=$(FFMPEG9) $(CARGO) test --locked --workspace
+	npm run --silent --prefix web test
 
 e2e: setup binary ## a real binary, real encoders and players
 	RUSHLANE=$(TARGET)/debug/rushlane \
