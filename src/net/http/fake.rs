@@ -12,7 +12,9 @@ use tokio::time::timeout;
 
 use crate::coding::Chunks;
 use crate::net::http::front::{Front, Link};
-use crate::net::http::{Body, Metrics, Reply, Request, Response, Service, Sink, problem};
+use crate::net::http::{
+    Body, Duplex, Metrics, Reply, Request, Response, Service, Session, Sink, problem,
+};
 use crate::runtime::{Shutdown, TaskScope};
 use crate::telemetry;
 
@@ -27,7 +29,8 @@ pub(in crate::net) const LINK: Link = Link {
 
 /// Answers `/hello`, `/large` (many chunks, 200,000 bytes), `/wait` (once [`Self::release`]d),
 /// `/begin` (the same with the large body, begun by the service where it may),
-/// `/live` (hands over its sink), `/nothing` (204), `/panic`; else 404.
+/// `/live` (hands over its sink), `/duplex` and `/session` (hand those over), `/echo` (method and
+/// body of the request), `/nothing` (204), `/panic`; else 404.
 #[derive(Default)]
 pub(in crate::net) struct Fake {
     pub(in crate::net) release: Rc<Notify>,
@@ -36,6 +39,8 @@ pub(in crate::net) struct Fake {
     /// Bytes that [`Direct::begin`](crate::net::http::Direct::begin) wrote of the last reply.
     pub(in crate::net) begun_bytes: Rc<Cell<usize>>,
     pub(in crate::net) sinks: Rc<RefCell<Vec<Sink>>>,
+    pub(in crate::net) duplexes: Rc<RefCell<Vec<Duplex>>>,
+    pub(in crate::net) sessions: Rc<RefCell<Vec<Session>>>,
     /// Told of every request.
     pub(in crate::net) called: Rc<Notify>,
 }
@@ -51,6 +56,22 @@ impl Service for Fake {
                 Response::new(Body::Live(Box::new(move |sink| {
                     sinks.borrow_mut().push(sink)
                 })))
+            }
+            "/duplex" => {
+                let duplexes = self.duplexes.clone();
+                Response::new(Body::Duplex(Box::new(move |duplex| {
+                    duplexes.borrow_mut().push(duplex)
+                })))
+            }
+            "/session" => {
+                let sessions = self.sessions.clone();
+                Response::new(Body::Session(Box::new(move |session| {
+                    sessions.borrow_mut().push(session)
+                })))
+            }
+            "/echo" => {
+                let method = Bytes::from(request.method.to_string());
+                Response::new(Body::Chunks(Chunks::new([method, request.body.clone()])))
             }
             "/nothing" => {
                 let mut response = Response::new(Body::empty());

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::coding::Chunks;
 use crate::net::http::front::{Front, Link};
-use crate::net::http::problem::upgrade_required;
+use crate::net::http::problem::settle;
 use crate::net::http::{Body, Protocol, Response, Sink};
 
 /// Buffers between a live reply and its stream: half a second of a busy broadcast. When it is full
@@ -69,11 +69,7 @@ pub(super) fn prepare(
     head_only: bool,
     response: Response,
 ) -> (Parts, Outgoing) {
-    let response = match response.body() {
-        // The request asked for nothing of the kind.
-        Body::Duplex(_) | Body::Session(_) => upgrade_required(),
-        _ => response,
-    };
+    let response = settle(response, None);
     let (mut parts, body) = response.into_parts();
     front.metrics.replied(protocol, parts.status);
     front.finish(&mut parts.headers, protocol, link);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
-use crate::net::http::{Body, Response};
+use crate::net::http::{Body, Response, Upgrade};
 
 /// A reply that says what is wrong: `status`, its title, and `detail` in one sentence.
 #[must_use]
@@ -24,8 +24,16 @@ pub fn problem(status: StatusCode, detail: &str) -> Response {
     response
 }
 
-/// The reply to a peer that asked for no upgrade where there is nothing else.
-pub(super) fn upgrade_required() -> Response {
+/// `response`, or what a peer is told that did not ask for the upgrade that it is.
+pub(super) fn settle(response: Response, asked: Option<Upgrade>) -> Response {
+    let needed = match response.body() {
+        Body::Duplex(_) => Some(Upgrade::WebSocket),
+        Body::Session(_) => Some(Upgrade::WebTransport),
+        _ => None,
+    };
+    if needed.is_none() || needed == asked {
+        return response;
+    }
     let detail = "this resource is for peers that upgrade to a WebSocket or WebTransport session";
     problem(StatusCode::UPGRADE_REQUIRED, detail)
 }

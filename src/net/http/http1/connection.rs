@@ -8,19 +8,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{timeout, timeout_at};
 
 use crate::coding::Chunks;
 use crate::net::http::direct::{Begun, Direct, Shared};
 use crate::net::http::front::{Front, Link};
+use crate::net::http::http1::body::{Framing, Incoming};
 use crate::net::http::http1::decoder::{Decoder, Fault, Head};
 use crate::net::http::http1::encoder::{self, Length, Persistence};
 use crate::net::http::http1::io::{poll_discard, poll_read, write};
 use crate::net::http::http1::live::Live;
-use crate::net::http::problem::upgrade_required;
-use crate::net::http::{Body, Protocol, Reply, Request, Response, Sink, problem};
+use crate::net::http::http1::websocket;
+use crate::net::http::problem::settle;
+use crate::net::http::{Body, Duplex, Protocol, Reply, Request, Response, Sink, Upgrade, problem};
 use crate::runtime::clock;
 
 /// How long a head may take, from its first byte (or from the connection's start).
@@ -34,8 +36,11 @@ const IDLE_WAIT: Duration = Duration::from_secs(75);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 256 << 10;
 
-/// The largest body that is read and dropped, where a body has no meaning.
-const DISCARDED_BYTES_MAX: u64 = 64 << 10;
+/// How long a body may take: the largest one at 26 kbit/s.
+const BODY_WAIT: Duration = Duration::from_secs(20);
+
+/// Leave to send a body (RFC 9110, section 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A connection on which HTTP/2 began with prior knowledge.
 pub(in crate::net) struct Preface<S, G> {
@@ -45,7 +50,7 @@ pub(in crate::net) struct Preface<S, G> {
     pub(in crate::net) held: G,
 }
 
-/// Why there is no next request.
+/// Why a request is not answered.
 enum Stop {
     /// The peer hung up, idled too long or the node drains: nothing to say.
     Quiet,
@@ -53,11 +58,19 @@ enum Stop {
     Preface,
     /// Say this and close.
     Fault(Fault),
+    /// The connection is of no more use.
+    Broken(io::Error),
 }
 
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
     }
 }
 
@@ -96,9 +109,14 @@ where
         served: 0,
     };
     loop {
-        let next = match connection.next_head().await {
+        let turn = match connection.next_head().await {
             Ok(head) => connection.exchange(head).await,
+            Err(stop) => Err(stop),
+        };
+        let next = match turn {
+            Ok(next) => Ok(next),
             Err(Stop::Fault(fault)) => connection.refuse(fault).await,
+            Err(Stop::Broken(error)) => Err(error),
             Err(Stop::Quiet) => Ok(Next::Gone),
             Err(Stop::Preface) => {
                 let read = connection.decoder.into_bytes();
@@ -118,6 +136,7 @@ where
                 let live = Live::new(connection.stream, sent_bytes, held);
                 start(Sink::Connection(Box::new(live)));
             }
+            Ok(Next::Duplex(start)) => start(connection.into_duplex(held)),
             Err(error) => tracing::debug!(%error, "connection ended"),
         }
         return None;
@@ -131,9 +150,27 @@ enum Next {
     /// Nobody waits for anything.
     Gone,
     Live(Box<dyn FnOnce(Sink)>),
+    Duplex(Box<dyn FnOnce(Duplex)>),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+/// What a request says about its reply.
+struct Terms {
+    head_only: bool,
+    persistence: Persistence,
+    /// The answer to the key of a WebSocket, if it asks for one.
+    accept: Option<HeaderValue>,
+}
+
+impl Terms {
+    /// Of the last reply on a connection.
+    const LAST: Self = Self {
+        head_only: false,
+        persistence: Persistence::Close,
+        accept: None,
+    };
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// Reads until a head is whole.
     async fn next_head(&mut self) -> Result<Head, Stop> {
         let shutdown = self.front.shutdown().clone();
@@ -172,14 +209,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Answers one request.
-    async fn exchange(&mut self, head: Head) -> io::Result<Next> {
-        if head.body_bytes > 0 {
-            let meaningless = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
-            // Once the peer waits for leave to send its body, nobody knows whether it comes.
-            if !meaningless || head.body_bytes > DISCARDED_BYTES_MAX || head.expects_continue {
-                return self.refuse(Fault::Body).await;
-            }
-            self.discard(head.body_bytes as usize).await?;
+    async fn exchange(&mut self, head: Head) -> Result<Next, Stop> {
+        let accept = websocket::accept(&head)?;
+        // On the heap, so that connections without bodies stay small.
+        let mut body = match head.framing {
+            Framing::Length(0) => Bytes::new(),
+            _ => Box::pin(self.receive(&head)).await?,
+        };
+        if matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            body = Bytes::new();
         }
         let persistence = match (head.keep_alive, head.http10) {
             (true, false) => Persistence::Stays,
@@ -192,8 +230,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             method: head.method,
             uri: head.uri,
             headers: head.headers,
-            body: Bytes::new(),
-            upgrade: None,
+            body,
+            upgrade: accept.is_some().then_some(Upgrade::WebSocket),
             protocol: Protocol::H1,
             secure: self.link.secure,
             peer: self.link.peer,
@@ -206,7 +244,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 None => return Ok(Next::Gone),
             },
         };
-        self.reply(response, head_only, persistence).await
+        let terms = Terms {
+            head_only,
+            persistence,
+            accept,
+        };
+        Ok(self.reply(response, terms).await?)
+    }
+
+    /// Reads the body of a request.
+    async fn receive(&mut self, head: &Head) -> Result<Bytes, Stop> {
+        let mut body = Incoming::new(head.framing)?;
+        let mut waits_for_leave = head.expects_continue && !head.http10;
+        let deadline = clock::now() + BODY_WAIT;
+        loop {
+            if let Some(bytes) = self.decoder.body(&mut body)? {
+                return Ok(bytes);
+            }
+            if std::mem::take(&mut waits_for_leave) {
+                write(&mut self.stream, CONTINUE, &Chunks::default()).await?;
+            }
+            let read = poll_fn(|cx| poll_read(&mut self.stream, &mut self.decoder, cx));
+            match timeout_at(deadline, read).await {
+                Ok(Ok(0)) => return Err(Stop::Quiet),
+                Ok(read) => drop(read?),
+                Err(_) => return Err(Fault::TooSlow.into()),
+            }
+        }
     }
 
     /// What a service may begin its reply with.
@@ -249,55 +313,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Pending
     }
 
-    async fn reply(
-        &mut self,
-        response: Response,
-        head_only: bool,
-        persistence: Persistence,
-    ) -> io::Result<Next> {
-        let response = match response.body() {
-            Body::Duplex(_) | Body::Session(_) => upgrade_required(),
-            _ => response,
-        };
-        let (parts, body) = response.into_parts();
+    async fn reply(&mut self, response: Response, terms: Terms) -> io::Result<Next> {
+        let asked = terms.accept.as_ref().map(|_| Upgrade::WebSocket);
+        let (mut parts, body) = settle(response, asked).into_parts();
+        if let (Body::Duplex(_), Some(accept)) = (&body, terms.accept) {
+            let websocket = HeaderValue::from_static("websocket");
+            parts.status = StatusCode::SWITCHING_PROTOCOLS;
+            parts.headers.insert(header::UPGRADE, websocket);
+            parts.headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
         self.front.metrics.replied(Protocol::H1, parts.status);
         self.served += 1;
-        let bodiless = encoder::is_bodiless(parts.status);
-        let (length, chunks, live) = match body {
-            Body::Begun(begun) => return self.finish(begun).await,
-            Body::Duplex(_) | Body::Session(_) => unreachable!("replaced above"),
-            _ if bodiless => (Length::Silent, Chunks::default(), None),
-            Body::Chunks(chunks) if head_only => {
-                (Length::Bytes(chunks.len()), Chunks::default(), None)
-            }
-            Body::Chunks(chunks) => (Length::Bytes(chunks.len()), chunks, None),
-            Body::Live(_) if head_only => (Length::UntilClose, Chunks::default(), None),
-            Body::Live(start) => (Length::UntilClose, Chunks::default(), Some(start)),
-        };
-        let persistence = if live.is_some() || self.front.shutdown().is_requested() {
-            Persistence::Close
+        let closes = terms.persistence == Persistence::Close;
+        let next = if closes || self.front.shutdown().is_requested() {
+            Next::Close
         } else {
-            persistence
+            Next::Request
+        };
+        let nothing = Chunks::default();
+        let (length, chunks, next) = match body {
+            Body::Begun(begun) => return self.finish(begun).await,
+            Body::Duplex(start) => (Length::Silent, nothing, Next::Duplex(start)),
+            _ if encoder::is_bodiless(parts.status) => (Length::Silent, nothing, next),
+            Body::Chunks(chunks) if terms.head_only => (Length::Bytes(chunks.len()), nothing, next),
+            Body::Chunks(chunks) => (Length::Bytes(chunks.len()), chunks, next),
+            Body::Live(_) if terms.head_only => (Length::UntilClose, nothing, next),
+            Body::Live(start) => (Length::UntilClose, nothing, Next::Live(start)),
+            // HTTP/1.1 has no sessions, so nobody has asked for one.
+            Body::Session(_) => (Length::Bytes(0), nothing, next),
+        };
+        let persistence = match next {
+            Next::Duplex(_) => Persistence::Upgrades,
+            Next::Request => terms.persistence,
+            Next::Live(_) | Next::Close | Next::Gone => Persistence::Close,
         };
 
         let mut out = self.front.head();
-        encoder::head(
-            &mut out,
-            &parts,
-            length,
-            persistence,
-            (&self.front, &self.link),
-        );
+        let link = (&*self.front, &self.link);
+        encoder::head(&mut out, &parts, length, persistence, link);
         let sent = write(&mut self.stream, &out, &chunks).await;
         let bytes = out.len() + chunks.len();
         self.front.keep_head(out);
         sent?;
         self.front.metrics.sent(Protocol::H1).inc_by(bytes as u64);
-        Ok(match (live, persistence) {
-            (Some(start), _) => Next::Live(start),
-            (None, Persistence::Close) => Next::Close,
-            (None, _) => Next::Request,
-        })
+        Ok(next)
     }
 
     /// Writes what a service has left of its reply.
@@ -314,25 +373,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         })
     }
 
-    /// Reads and drops a request body.
-    async fn discard(&mut self, length: usize) -> io::Result<()> {
-        let mut left = length - self.decoder.skip(length);
-        let deadline = clock::now() + HEAD_WAIT;
-        while left > 0 {
-            let read = poll_fn(|cx| poll_discard(&mut self.stream, left, cx));
-            match timeout_at(deadline, read).await?? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => left -= read,
-            }
-        }
-        Ok(())
-    }
-
     /// Says what is wrong with the request; the connection is of no more use.
     async fn refuse(&mut self, fault: Fault) -> io::Result<Next> {
         tracing::debug!(%fault, "request refused");
-        let response = problem(fault.status(), &fault.to_string());
-        self.reply(response, false, Persistence::Close).await
+        let mut response = problem(fault.status(), &fault.to_string());
+        if fault == Fault::WebSocketVersion {
+            let version = HeaderValue::from_static(websocket::VERSION);
+            let headers = response.headers_mut();
+            headers.insert(header::SEC_WEBSOCKET_VERSION, version);
+        }
+        self.reply(response, Terms::LAST).await
+    }
+
+    /// Both sides, for a service.
+    fn into_duplex<G: 'static>(self, held: G) -> Duplex {
+        let read = self.decoder.into_bytes();
+        let sent_bytes = self.front.metrics.sent(Protocol::H1).clone();
+        match self.shared {
+            Some(stream) => Duplex::plain(read, stream, sent_bytes, held),
+            None => Duplex::layered(read, self.stream, sent_bytes, held),
+        }
     }
 
     /// Closes the sending side and reads up to `left` bytes for a moment: a close with unread bytes

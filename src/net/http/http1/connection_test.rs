@@ -293,7 +293,9 @@ async fn refusals_close_the_connection() {
                 431,
             ),
             (
-                "POST /hello HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx".to_owned(),
+                "POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\
+                 content-length: 65537\r\n\r\n"
+                    .to_owned(),
                 413,
             ),
             (
@@ -301,9 +303,21 @@ async fn refusals_close_the_connection() {
                 413,
             ),
             (
-                "GET / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n"
+                "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nffffff\r\n"
                     .to_owned(),
                 413,
+            ),
+            (
+                "POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nx\r\n"
+                    .to_owned(),
+                400,
+            ),
+            (
+                "GET /duplex HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n\
+                 upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                 sec-websocket-key: short\r\n\r\n"
+                    .to_owned(),
+                400,
             ),
         ] {
             let mut client = Client::connect(Fake::default());
@@ -351,6 +365,145 @@ async fn body_of_a_get_is_dropped() {
         client.get("/hello").await;
         assert_eq!(status(&client.receive().await.0), 404);
         assert_eq!(client.receive().await.1, b"hello");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_reach_the_service_and_the_connection_stays() {
+    local(async {
+        let mut client = Client::connect(Fake::default());
+        let large = "x".repeat(65_536);
+        for (fields, body, expected) in [
+            ("content-length: 5".to_owned(), "hello", "POSThello"),
+            (
+                "transfer-encoding: chunked".to_owned(),
+                "5\r\nhello\r\n0\r\n\r\n",
+                "POSThello",
+            ),
+            ("content-length: 0".to_owned(), "", "POST"),
+            (
+                "content-length: 65536".to_owned(),
+                &large,
+                &format!("POST{large}"),
+            ),
+        ] {
+            let head = format!("POST /echo HTTP/1.1\r\nhost: a\r\n{fields}\r\n\r\n");
+            client.send(&head).await;
+            client.send(body).await;
+            let (head, body) = client.receive().await;
+            assert_eq!(status(&head), 200, "{fields}");
+            assert_eq!(body, expected.as_bytes(), "{fields}");
+        }
+        client
+            .send("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab")
+            .await;
+        client.get("/hello").await;
+        assert_eq!(client.receive().await.1, b"POSTab");
+        assert_eq!(client.receive().await.1, b"hello");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_asks_for_leave_to_send_its_body_gets_it() {
+    local(async {
+        let mut client = Client::connect(Fake::default());
+        let head = "POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\n\
+                    content-length: 5\r\n\r\n";
+        client.send(head).await;
+        assert_eq!(status(&client.receive_head().await), 100);
+        client.send("hello").await;
+        assert_eq!(client.receive().await.1, b"POSThello");
+        // One that did not wait needs no leave.
+        client.send(&format!("{head}hello")).await;
+        assert_eq!(client.receive().await.1, b"POSThello");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_body_is_told_so() {
+    local(async {
+        for fields in ["content-length: 60000", "transfer-encoding: chunked"] {
+            let mut client = Client::connect(Fake::default());
+            let head = format!("POST /echo HTTP/1.1\r\nhost: a\r\n{fields}\r\n\r\n");
+            client.send(&head).await;
+            let start = clock::now();
+            let drip = async {
+                while client.stream.write_all(b"1\r\nx\r\n").await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            };
+            drip.await;
+            assert!(start.elapsed() < BODY_WAIT + Duration::from_secs(5));
+            assert_eq!(status(&client.receive_all().await), 408);
+        }
+    })
+    .await;
+}
+
+/// What a browser sends for a WebSocket on `path`.
+fn websocket(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\n\
+         upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn websocket_takes_both_sides_of_the_connection() {
+    local(async {
+        let service = Fake::default();
+        let duplexes = service.duplexes.clone();
+        let mut client = Client::connect(service);
+        let ask = websocket("/duplex") + "early";
+        client.send(&ask).await;
+        let head = client.receive_head().await;
+        assert_eq!(status(&head), 101);
+        assert_eq!(field(&head, "connection"), Some("upgrade"));
+        assert_eq!(field(&head, "upgrade"), Some("websocket"));
+        let accept = Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(field(&head, "sec-websocket-accept"), accept);
+        assert_eq!(field(&head, "content-length"), None);
+        until(|| !duplexes.borrow().is_empty() && client.ended.get()).await;
+
+        let (mut reader, writer) = duplexes.borrow_mut().pop().unwrap().split();
+        client.send(" and late").await;
+        let mut text = [0; 14];
+        reader.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"early and late");
+        let frame = [io::IoSlice::new(b"fra"), io::IoSlice::new(b"me")];
+        assert_eq!(writer.try_write(&frame).unwrap(), 5);
+        let mut frame = [0; 5];
+        client.stream.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame, b"frame");
+        let sent = client.front.metrics.sent(Protocol::H1).get();
+        assert_eq!(sent, head.len() as u64 + 5);
+        client.stream.shutdown().await.unwrap();
+        assert_eq!(reader.read(&mut text).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_asks_is_upgraded_and_only_where_the_service_does() {
+    local(async {
+        let mut client = Client::connect(Fake::default());
+        client.get("/duplex").await;
+        assert_eq!(status(&client.receive().await.0), 426);
+        client.send(&websocket("/session")).await;
+        assert_eq!(status(&client.receive().await.0), 426);
+        client.send(&websocket("/missing")).await;
+        assert_eq!(status(&client.receive().await.0), 404);
+        client.send(&websocket("/hello")).await;
+        assert_eq!(client.receive().await.1, b"hello");
+        let old = websocket("/duplex").replace(": 13", ": 8");
+        client.send(&old).await;
+        let head = client.receive().await.0;
+        assert_eq!(status(&head), 426);
+        assert_eq!(field(&head, "sec-websocket-version"), Some("13"));
     })
     .await;
 }

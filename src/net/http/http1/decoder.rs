@@ -5,6 +5,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use httparse::{EMPTY_HEADER, Status};
 
+use crate::net::http::BODY_BYTES_MAX;
+use crate::net::http::http1::body::{Framing, Incoming};
+use crate::net::http::http1::websocket;
+
 /// The most bytes of a request head, and of pipelined requests that wait for their turn. 16 KiB:
 /// twice what browsers and proxies send with tokens and cookies.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -31,8 +35,8 @@ pub struct Head {
     pub http10: bool,
     /// The peer waits for leave to send its body.
     pub expects_continue: bool,
-    /// Bytes of body that follow.
-    pub body_bytes: u64,
+    /// The body that follows.
+    pub framing: Framing,
 }
 
 /// Why a request cannot be understood. The connection closes after the answer.
@@ -44,12 +48,15 @@ pub enum Fault {
     /// Above [`HEAD_BYTES_MAX`] or [`FIELDS_MAX`].
     #[error("a request head is at most {HEAD_BYTES_MAX} bytes and {FIELDS_MAX} fields")]
     TooLarge,
-    /// The head did not arrive in time.
-    #[error("the request head took too long")]
+    /// Head or body did not arrive in time.
+    #[error("the request took too long")]
     TooSlow,
-    /// A body where none is taken, or one too large.
-    #[error("a request body is not accepted here")]
-    Body,
+    /// A body above [`BODY_BYTES_MAX`].
+    #[error("a request body is at most {BODY_BYTES_MAX} bytes")]
+    BodyTooLarge,
+    /// A WebSocket of a version that nobody speaks any more.
+    #[error("the version of WebSocket known is {}", websocket::VERSION)]
+    WebSocketVersion,
     /// An expectation other than 100-continue.
     #[error("the only expectation known is 100-continue")]
     Expectation,
@@ -69,7 +76,8 @@ impl Fault {
             Self::Syntax(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -136,9 +144,13 @@ impl Decoder {
         self.pending.starts_with(PREFACE)
     }
 
-    /// Drops up to `length` bytes of a body; returns how many were here.
-    pub fn skip(&mut self, length: usize) -> usize {
-        self.take(length.min(self.pending.len())).len()
+    /// Takes what is here of `body`; the body's bytes, once it is whole.
+    pub(super) fn body(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
+        let whole = body.advance(&mut self.pending);
+        if self.pending.is_empty() {
+            self.pending = BytesMut::new();
+        }
+        whole
     }
 
     /// All bytes that wait.
@@ -220,7 +232,7 @@ fn parse(bytes: &Bytes) -> Result<Head, Fault> {
         keep_alive: keep_alive(&headers, http10),
         http10,
         expects_continue: expects_continue(&headers)?,
-        body_bytes: body_bytes(&headers)?,
+        framing: framing(&headers, http10)?,
         headers,
     })
 }
@@ -260,19 +272,21 @@ fn target(text: Bytes) -> Result<Uri, Fault> {
 }
 
 fn keep_alive(headers: &HeaderMap, http10: bool) -> bool {
-    let says = |option: &str| {
-        headers.get_all(header::CONNECTION).iter().any(|value| {
-            let value = value.to_str().unwrap_or_default();
-            value
-                .split(',')
-                .any(|token| token.trim().eq_ignore_ascii_case(option))
-        })
-    };
+    let says = |option| says(headers, &header::CONNECTION, option);
     if http10 {
         says("keep-alive") && !says("close")
     } else {
         !says("close")
     }
+}
+
+/// True when the list in the fields `name` has `token`, in upper or lower case.
+pub(super) fn says(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers.get_all(name).iter().any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        let mut tokens = value.split(',');
+        tokens.any(|found| found.trim().eq_ignore_ascii_case(token))
+    })
 }
 
 fn expects_continue(headers: &HeaderMap) -> Result<bool, Fault> {
@@ -285,16 +299,19 @@ fn expects_continue(headers: &HeaderMap) -> Result<bool, Fault> {
 
 /// RFC 9112, section 6: a message whose length could be read in two ways is refused, since a proxy
 /// in front might read it in the other.
-fn body_bytes(headers: &HeaderMap) -> Result<u64, Fault> {
+fn framing(headers: &HeaderMap, http10: bool) -> Result<Framing, Fault> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     match (codings.next(), lengths.next()) {
         (Some(_), Some(_)) => Err(Fault::Syntax("both transfer-encoding and content-length")),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-            Err(Fault::Body)
+        (Some(_), None) if http10 => Err(Fault::Syntax("a transfer coding in HTTP/1.0")),
+        (Some(coding), None)
+            if codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
+        {
+            Ok(Framing::Chunked)
         }
         (Some(_), None) => Err(Fault::NotImplemented("the transfer coding is not known")),
-        (None, None) => Ok(0),
+        (None, None) => Ok(Framing::Length(0)),
         (None, Some(_)) if lengths.next().is_some() => {
             Err(Fault::Syntax("more than one content-length"))
         }
@@ -303,6 +320,7 @@ fn body_bytes(headers: &HeaderMap) -> Result<u64, Fault> {
             .ok()
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
             .and_then(|text| text.parse().ok())
+            .map(Framing::Length)
             .ok_or(Fault::Syntax("content-length is not a number")),
     }
 }

@@ -50,9 +50,10 @@ fn heads_that_no_server_should_guess_at_are_refused() {
             400,
         ),
         (
-            "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
-            413,
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+            501,
         ),
+        ("POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n", 400),
         (
             "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
             501,

@@ -17,7 +17,7 @@ pub(super) enum Length {
     Bytes(usize),
     /// The body ends with the connection.
     UntilClose,
-    /// There can be no body, so nothing is said (204, 304).
+    /// There can be no body, so nothing is said (101, 204, 304).
     Silent,
 }
 
@@ -28,6 +28,8 @@ pub(super) enum Persistence {
     Stays,
     /// Stays, and the peer must be told so (HTTP/1.0).
     StaysAnnounced,
+    /// Goes on with something else.
+    Upgrades,
 }
 
 /// Writes status line and fields of a reply into `out`, with those that the front owns.
@@ -68,6 +70,7 @@ pub(super) fn head(
     match persistence {
         Persistence::Close => field(out, "connection", b"close"),
         Persistence::StaysAnnounced => field(out, "connection", b"keep-alive"),
+        Persistence::Upgrades => field(out, "connection", b"upgrade"),
         Persistence::Stays => {}
     }
     out.extend_from_slice(b"\r\n");

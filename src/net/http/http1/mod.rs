@@ -6,15 +6,18 @@
 //! Invariants:
 //! - Requests are answered in order, one at a time; what a peer sends ahead is bounded by
 //!   [`HEAD_BYTES_MAX`] and then left in the socket.
-//! - A head has 10 s, an idle connection 75 s, a write without progress 20 s.
+//! - A head has 10 s, a body 20 s, an idle connection 75 s, a write without progress 20 s.
 //! - A peer that closes its sending side while its request is parked has gone.
 
+mod body;
 mod connection;
 mod decoder;
 mod encoder;
 mod io;
 mod live;
+mod websocket;
 
+pub use body::Framing;
 pub(in crate::net) use connection::serve;
 pub use decoder::{Decoder, FIELDS_MAX, Fault, HEAD_BYTES_MAX, Head};
 pub(super) use encoder::encode;
