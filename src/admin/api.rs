@@ -11,11 +11,15 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::admin::{interaction, openapi, rooms};
+use crate::admin::{interaction, openapi, orders, rooms};
 use crate::delivery::Delivery;
 use crate::ingest::publisher;
+use crate::ledger::Ledger;
 use crate::live;
 use crate::relay;
+use crate::rooms::authority::Authority;
+use crate::rooms::doors::Doors;
+use crate::rooms::orders::Desk as Orders;
 use crate::runtime::{Shutdown, clock};
 use crate::telemetry::Metrics;
 
@@ -54,6 +58,14 @@ pub struct Sources {
     pub delivery: Option<Delivery>,
     /// Where questions about rooms go.
     pub exchange: live::Exchange,
+    /// The rooms whose origin this node is.
+    pub rooms: Option<Authority>,
+    /// The members, where the node serves them.
+    pub doors: Option<Doors>,
+    /// The orders of those rooms.
+    pub orders: Option<Orders>,
+    /// Where they are kept.
+    pub ledger: Option<Ledger>,
     /// All metrics.
     pub metrics: Metrics,
     /// The node's wish to stop.
@@ -74,6 +86,10 @@ pub(super) fn router(sources: Sources) -> Router {
             "/api/v1/rooms/{room}/moderation",
             post(interaction::moderation),
         )
+        .route("/api/v1/rooms/{room}/audit", get(orders::audit))
+        .route("/api/v1/orders", get(orders::list))
+        .route("/api/v1/orders/redrive", post(orders::redrive))
+        .route("/api/v1/orders/{room}/{key}/answer", post(orders::answer))
         .route("/api/v1/peers", get(peers))
         .route(
             "/api/v1/openapi.json",
@@ -106,18 +122,20 @@ async fn readyz(State(sources): Desk) -> Response {
 }
 
 /// Why the node takes no new viewers, if so.
-fn unready(sources: &Sources) -> Option<&'static str> {
+fn unready(sources: &Sources) -> Option<String> {
     if sources.shutdown.is_requested() {
-        return Some("draining");
+        return Some("draining".into());
     }
     if sources
         .parents
         .as_ref()
         .is_some_and(|parents| !parents.is_connected())
     {
-        return Some("no parent is connected");
+        return Some("no parent is connected".into());
     }
-    None
+    let ledger = sources.ledger.as_ref()?;
+    let fault = ledger.is_healthy().err()?;
+    Some(format!("the ledger: {fault}"))
 }
 
 async fn metrics(State(sources): Desk) -> Response {

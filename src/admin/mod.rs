@@ -9,6 +9,7 @@
 mod api;
 mod interaction;
 mod openapi;
+mod orders;
 mod rooms;
 mod server;
 

@@ -28,6 +28,22 @@ pub(super) fn document() -> Value {
                 "Mutes, unmutes, bans, unbans, retracts or slows down.",
                 json!({ "action": "mute", "user": "u_x", "seconds": 60 }),
             ),
+            "/api/v1/rooms/{room}/audit": listed(
+                "What moderation decided in a room, the newest first.",
+                &["before", "max"],
+            ),
+            "/api/v1/orders": listed(
+                "Orders, the newest change first; the origin of their rooms has them.",
+                &["room", "state", "max"],
+            ),
+            "/api/v1/orders/redrive": posted(
+                "Sends orders that were given up (state `unknown`) to the merchant again.",
+                &json!({ "room": "demo" }),
+            ),
+            "/api/v1/orders/{room}/{key}/answer": posted(
+                "The merchant's decision on an order, when it comes by itself.",
+                &json!({ "state": "confirmed", "reference": "A-17" }),
+            ),
             "/api/v1/peers": object("The relay's links: parents and children."),
             "/api/v1/openapi.json": object("This document."),
         },
@@ -44,6 +60,29 @@ fn object(summary: &str) -> Value {
     let content = json!({ "application/json": { "schema": { "type": "object" } } });
     let response = json!({ "description": summary, "content": content });
     json!({ "get": { "summary": summary, "responses": { "200": response } } })
+}
+
+/// A list with optional limits in its query.
+fn listed(summary: &str, query: &[&str]) -> Value {
+    let mut path = object(summary);
+    let limit = |name| json!({ "name": name, "in": "query", "schema": { "type": "string" } });
+    path["get"]["parameters"] = query.iter().map(limit).collect();
+    path["get"]["responses"]["404"] = json!({ "description": "This node keeps no ledger." });
+    path
+}
+
+/// What is posted about orders, with an example.
+fn posted(summary: &str, example: &Value) -> Value {
+    let content = json!({ "application/json": { "schema": { "type": "object" } } });
+    json!({ "post": {
+        "summary": summary,
+        "requestBody": { "content": { "application/json": { "example": example } } },
+        "responses": {
+            "200": { "description": "Done.", "content": content },
+            "404": { "description": "No such order, or this node keeps no ledger." },
+            "503": { "description": "The ledger cannot be used just now." },
+        },
+    } })
 }
 
 /// What is posted to a room, with an example.

@@ -43,7 +43,18 @@ pub(super) fn detail(broadcast: &broadcast::Consumer, sources: &Sources) -> Valu
         "ingest": ingest,
         "tracks": broadcast.tracks().iter().map(describe_track).collect::<Vec<_>>(),
         "viewers": viewers(broadcast, sources),
+        "interaction": interaction(info.room.as_str(), sources),
     })
+}
+
+/// Members: over all edges where the room's origin is, else those of this node.
+fn interaction(room: &str, sources: &Sources) -> Value {
+    let authority = sources.rooms.as_ref();
+    if let Some(status) = authority.and_then(|authority| authority.status(room)) {
+        return json!(status);
+    }
+    let doors = sources.doors.as_ref();
+    doors.map_or(Value::Null, |doors| json!(doors.presence(room)))
 }
 
 fn viewers(broadcast: &broadcast::Consumer, sources: &Sources) -> Value {

@@ -1,31 +1,30 @@
 //! One node, assembled: every service of its role, bound first and started together.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
 use crate::admin::{self, NodeInfo, Sources};
+use crate::auth::Verifier;
 use crate::delivery::Delivery;
 use crate::ingest::{publisher, rtmp};
+use crate::ledger::Ledger;
 use crate::live::{Exchange, Store};
+use crate::net::http::Service;
 use crate::net::tls::{self, Identity, ServerCertificates};
+use crate::node::certificates::{Certificates, Loaded};
 use crate::node::config::Config;
+use crate::node::routes::Routes;
 use crate::node::{Error, Role};
+use crate::rooms::authority::{self, Authority};
+use crate::rooms::doors::{self, Doors};
+use crate::rooms::{moderation, orders};
 use crate::runtime::{Shutdown, TaskScope, clock};
 use crate::telemetry::Metrics;
 use crate::{net, relay};
-
-/// Certificates that do not come from files: those `rushlane dev` makes.
-pub struct Certificates {
-    /// The CA of the relay.
-    pub relay_ca: Vec<CertificateDer<'static>>,
-    /// This node's identity on the relay.
-    pub relay: Identity,
-    /// What viewers and RTMPS hosts are shown.
-    pub http: Identity,
-}
 
 /// A running node.
 pub struct Node {
@@ -34,6 +33,7 @@ pub struct Node {
     scope: TaskScope,
     grace: Duration,
     delivery: Option<Delivery>,
+    doors: Option<Doors>,
     admin: Option<std::thread::JoinHandle<()>>,
     admin_shutdown: Shutdown,
 }
@@ -42,7 +42,7 @@ impl Node {
     /// Binds everything that `config` wants for `role` and starts it in the current runtime.
     ///
     /// Errors: a port is taken, a file is missing or wrong. Nothing stays open then.
-    pub fn start(
+    pub async fn start(
         config: &Config,
         role: Role,
         certificates: Option<Certificates>,
@@ -50,7 +50,7 @@ impl Node {
     ) -> Result<Self, Error> {
         let scope = TaskScope::under(parent);
         let grace = Duration::from_secs(u64::from(config.node.grace_seconds));
-        let parts = Parts::bind(config, role, certificates, &scope)?;
+        let parts = Parts::bind(config, role, certificates, &scope).await?;
         parts.run(role, scope, grace)
     }
 
@@ -74,6 +74,9 @@ impl Node {
     pub async fn stop(self) {
         if let Some(delivery) = &self.delivery {
             delivery.drain();
+        }
+        if let Some(doors) = &self.doors {
+            doors.drain();
         }
         let aborted = self.scope.finish(self.grace).await;
         self.admin_shutdown.request();
@@ -99,12 +102,21 @@ struct Parts {
     children: Option<relay::Server>,
     parents: Option<relay::Puller>,
     delivery: Option<Delivery>,
+    doors: Option<Doors>,
+    origin: Option<OriginRooms>,
     http: Option<net::Server>,
     admin: Option<admin::Server>,
 }
 
+/// The rooms whose origin a node is, with their orders.
+struct OriginRooms {
+    authority: Authority,
+    orders: orders::Desk,
+    ledger: Ledger,
+}
+
 impl Parts {
-    fn bind(
+    async fn bind(
         config: &Config,
         role: Role,
         certificates: Option<Certificates>,
@@ -128,6 +140,8 @@ impl Parts {
             children: None,
             parents: None,
             delivery: None,
+            doors: None,
+            origin: None,
             http: None,
         };
         if role == Role::Origin {
@@ -137,7 +151,33 @@ impl Parts {
             parts.bind_relay(&config.relay, identity, authorities)?;
         }
         parts.bind_viewers(config, shown, scope)?;
+        // Last: what it takes up at once needs a node that will run.
+        if role == Role::Origin {
+            parts.open_rooms(config, scope).await?;
+        }
         Ok(parts)
+    }
+
+    async fn open_rooms(&mut self, config: &Config, scope: &TaskScope) -> Result<(), Error> {
+        let ledger = Ledger::open(&config.ledger, &self.metrics, scope).await?;
+        let (orders, changes) =
+            orders::Desk::start(&config.orders, ledger.clone(), &self.metrics, scope);
+        let parts = authority::Parts {
+            store: self.store.clone(),
+            exchange: self.exchange.clone(),
+            ledger: ledger.clone(),
+            orders: (orders.clone(), changes),
+            metrics: self.metrics.clone(),
+            node_name: self.name.as_str().into(),
+            scope: scope.clone(),
+        };
+        let authority = Authority::start(&config.rooms, parts).await;
+        self.origin = Some(OriginRooms {
+            authority,
+            orders,
+            ledger,
+        });
+        Ok(())
     }
 
     fn bind_ingest(
@@ -193,11 +233,17 @@ impl Parts {
             return Ok(());
         }
         let media = tokio::runtime::Handle::current();
+        let doors = self.open_doors(config, scope)?;
         let (store, metrics) = (self.store.clone(), &self.metrics);
         let (scope, name) = (scope.clone(), &self.name);
         let delivery = Delivery::new(&config.delivery, store, scope, media, metrics, name);
-        let service = delivery.clone();
-        let make = move |worker| service.service(worker);
+        let services = (delivery.clone(), doors.clone());
+        let make = move |worker| -> Rc<dyn Service> {
+            Rc::new(Routes {
+                viewers: services.0.service(worker),
+                rooms: services.1.service(worker),
+            })
+        };
         let measured = net::http::Metrics::register(metrics);
         self.http = Some(net::Server::bind(
             config.http.clone(),
@@ -206,7 +252,31 @@ impl Parts {
             measured,
         )?);
         self.delivery = Some(delivery);
+        self.doors = Some(doors);
         Ok(())
+    }
+
+    fn open_doors(&self, config: &Config, scope: &TaskScope) -> Result<Doors, Error> {
+        let runtime = tokio::runtime::Handle::current();
+        let node_name: Arc<str> = self.name.as_str().into();
+        let rules = moderation::Parts {
+            node_name: node_name.clone(),
+            metrics: &self.metrics,
+            scope,
+            runtime: &runtime,
+        };
+        let moderation = moderation::Rules::start(&config.moderation, rules)?;
+        let parts = doors::Parts {
+            store: self.store.clone(),
+            exchange: self.exchange.clone(),
+            auth: Arc::new(Verifier::new(&config.auth)?),
+            moderation,
+            metrics: self.metrics.clone(),
+            node_name,
+            scope: scope.clone(),
+            runtime,
+        };
+        Ok(Doors::new(&config.rooms, parts))
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
@@ -257,6 +327,10 @@ impl Parts {
             parents: self.parents.clone(),
             delivery: self.delivery.clone(),
             exchange: self.exchange.clone(),
+            rooms: self.origin.as_ref().map(|rooms| rooms.authority.clone()),
+            doors: self.doors.clone(),
+            orders: self.origin.as_ref().map(|rooms| rooms.orders.clone()),
+            ledger: self.origin.as_ref().map(|rooms| rooms.ledger.clone()),
             metrics: self.metrics,
             shutdown,
         };
@@ -284,49 +358,17 @@ impl Parts {
                 }
             });
         }
-        let (name, delivery) = (self.name, self.delivery);
+        let (name, delivery, doors) = (self.name, self.delivery, self.doors);
         Ok(Node {
             name,
             listeners,
             scope,
             grace,
             delivery,
+            doors,
             admin,
             admin_shutdown,
         })
-    }
-}
-
-/// The certificates a node works with, from files or from `rushlane dev`.
-struct Loaded {
-    relay: Option<(Identity, Vec<CertificateDer<'static>>)>,
-    http: Option<Identity>,
-}
-
-impl From<Certificates> for Loaded {
-    fn from(made: Certificates) -> Self {
-        Self {
-            relay: Some((made.relay, made.relay_ca)),
-            http: Some(made.http),
-        }
-    }
-}
-
-impl Loaded {
-    fn from_files(config: &Config) -> Result<Self, Error> {
-        let relay = &config.relay;
-        let relay = match (&relay.ca, &relay.certificate, &relay.key) {
-            (Some(ca), Some(certificate), Some(key)) => Some((
-                Identity::load(certificate, key)?,
-                tls::load_certificates(ca)?,
-            )),
-            _ => None,
-        };
-        let http = match (&config.http.certificate, &config.http.key) {
-            (Some(certificate), Some(key)) => Some(Identity::load(certificate, key)?),
-            _ => None,
-        };
-        Ok(Self { relay, http })
     }
 }
 

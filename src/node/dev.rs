@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::net::tls::{Authority, Identity};
-use crate::node::assembly::{Certificates, Node};
+use crate::node::assembly::Node;
+use crate::node::certificates::Certificates;
 use crate::node::config::{Config, Override};
 use crate::node::{Error, Role, demo, signals};
 use crate::runtime::{Shutdown, TaskScope};
@@ -40,7 +41,8 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
         Role::Origin,
         Some(made.certificates(&made.origin)),
         &shutdown,
-    )?;
+    )
+    .await?;
     let parent = origin
         .address("relay.listen")
         .expect("the origin of dev listens");
@@ -50,7 +52,8 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
         Role::Edge,
         Some(made.certificates(&made.edge)),
         &shutdown,
-    )?;
+    )
+    .await?;
     let urls = Urls::of(&origin, &edge);
     let scope = TaskScope::under(&shutdown);
     if options.host

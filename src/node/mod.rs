@@ -5,6 +5,7 @@
 //! sessions, the services end what they serve inside the grace, then exit 0.
 
 mod assembly;
+mod certificates;
 pub mod config;
 mod demo;
 mod dev;
@@ -17,7 +18,7 @@ use clap::ValueEnum;
 
 use crate::node::config::{Config, Override};
 use crate::runtime::Shutdown;
-use crate::{admin, ingest, net, relay};
+use crate::{admin, auth, ingest, ledger, net, relay, rooms};
 
 pub use dev::Options as DevOptions;
 
@@ -67,6 +68,15 @@ pub enum Error {
     /// The RTMP listener.
     #[error(transparent)]
     Rtmp(#[from] ingest::rtmp::Error),
+    /// The keys of tokens.
+    #[error("auth.keys: {0}")]
+    Auth(#[from] auth::KeyError),
+    /// The list of words or the reviewer.
+    #[error("moderation: {0}")]
+    Moderation(#[from] rooms::moderation::Error),
+    /// Where orders are kept.
+    #[error("ledger: {0}")]
+    Ledger(#[from] ledger::Error),
     /// Threads, signals or the data folder.
     #[error("{0}: {1}")]
     System(&'static str, std::io::Error),
@@ -87,7 +97,7 @@ pub fn run(config: Config, role: Role) -> Result<(), Error> {
     let runtime = media_runtime(config.node.media_threads)?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
-        let node = assembly::Node::start(&config, role, None, &shutdown)?;
+        let node = assembly::Node::start(&config, role, None, &shutdown).await?;
         for (key, address) in node.listeners() {
             tracing::info!(key, address, "listening");
         }

@@ -1,5 +1,7 @@
 //! What a configuration means: the faults that no single key shows.
 
+use crate::auth;
+use crate::ledger::Backend;
 use crate::node::Role;
 use crate::node::config::{Config, Fault, Source};
 
@@ -8,6 +10,7 @@ pub fn meaning(config: &Config, role: Role, source: &Source<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |path: &[&str], message: &str| faults.push(source.fault_at(path, message));
     node(config, &mut fault);
+    interaction(config, &mut fault);
     match role {
         Role::Origin => origin(config, &mut fault),
         Role::Edge => edge(config, &mut fault),
@@ -55,6 +58,46 @@ fn node(config: &Config, fault: &mut Report<'_>) {
             config.live.window_seconds
         );
         fault(&["delivery", "playlist_window_seconds"], &message);
+    }
+}
+
+fn interaction(config: &Config, fault: &mut Report<'_>) {
+    let rooms = &config.rooms;
+    for (key, value, range) in [
+        ("batch_ms", rooms.batch_ms, 0..=1000),
+        ("visible_per_second", rooms.visible_per_second, 1..=1000),
+        ("like_tick_ms", rooms.like_tick_ms, 50..=5000),
+        ("linger_seconds", rooms.linger_seconds, 0..=86_400),
+        ("heartbeat_seconds", rooms.heartbeat_seconds, 5..=300),
+        ("offline_seconds", rooms.offline_seconds, 10..=900),
+    ] {
+        if !range.contains(&value) {
+            let message = format!("use {} to {}", range.start(), range.end());
+            fault(&["rooms", key], &message);
+        }
+    }
+    if rooms.offline_seconds <= rooms.heartbeat_seconds {
+        let message = "is not above rooms.heartbeat_seconds: silent members would all be gone";
+        fault(&["rooms", "offline_seconds"], message);
+    }
+    if rooms.send_queue_bytes < 4096 {
+        fault(&["rooms", "send_queue_bytes"], "use at least 4096");
+    }
+    if config.ledger.dedupe_hours < 24 {
+        let message = "use at least 24: buyers repeat an order for that long";
+        fault(&["ledger", "dedupe_hours"], message);
+    }
+    let jetstream = &config.ledger.jetstream;
+    if config.ledger.backend == Backend::Jetstream && jetstream.servers.is_empty() {
+        let message = "is empty: name the cluster, such as [\"nats://nats-1:4222\"]";
+        fault(&["ledger", "jetstream", "servers"], message);
+    }
+    if config.orders.webhook.is_some() && config.orders.nats.is_some() {
+        let message = "stands beside orders.webhook: an order has one merchant, remove one";
+        fault(&["orders", "nats"], message);
+    }
+    if let Err(error) = auth::Verifier::new(&config.auth) {
+        fault(&["auth", "keys"], &error.to_string());
     }
 }
 

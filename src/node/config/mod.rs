@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::node::Role;
-use crate::{admin, delivery, ingest, live, net, relay};
+use crate::{admin, auth, delivery, ingest, ledger, live, net, relay, rooms};
 
 pub use overrides::{Override, override_from_flag, overrides_from_environment};
 pub use source::{Fault, Source};
@@ -36,6 +36,16 @@ pub struct Config {
     pub http: net::http::Config,
     /// What viewers get.
     pub delivery: delivery::Config,
+    /// Whom tokens let in.
+    pub auth: auth::Config,
+    /// What members do beside the picture.
+    pub rooms: rooms::Config,
+    /// What they may say.
+    pub moderation: rooms::moderation::Config,
+    /// How orders are taken and passed on (origin).
+    pub orders: rooms::orders::Config,
+    /// Where orders are kept (origin).
+    pub ledger: ledger::Config,
     /// The admin port.
     pub admin: admin::Config,
 }
