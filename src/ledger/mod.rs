@@ -11,19 +11,17 @@
 //!
 //! Spec: docs/INTERACTION.md, docs/MERCHANTS.md.
 
+mod book;
+mod embedded;
 mod error;
+mod metrics;
 pub mod order;
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::media::RoomName;
-use crate::protocol::interact::question::Audit;
-use crate::runtime::TaskScope;
-use crate::telemetry::Metrics;
-
+pub use book::Ledger;
 pub use error::Error;
 pub use order::{Depth, Entry, Filter, Order, Put, Revision, State};
 
@@ -93,55 +91,5 @@ impl Default for JetstreamConfig {
     }
 }
 
-/// The book. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Ledger {}
-
-#[expect(clippy::unused_async, reason = "the stores behind it wait")]
-impl Ledger {
-    /// Opens the book. A store that cannot be opened now is no error: it is reported and tried
-    /// again. Errors: [`Error::Setup`] when the configuration is of no use.
-    pub async fn open(_: &Config, _: &Metrics, _: &TaskScope) -> Result<Self, Error> {
-        Ok(Self {})
-    }
-
-    /// Why the book cannot be used just now.
-    pub fn is_healthy(&self) -> Result<(), String> {
-        Err("no store".into())
-    }
-
-    /// One order.
-    pub async fn order(&self, _: &order::Id) -> Result<Option<Entry>, Error> {
-        Err(Error::Down("no store".into()))
-    }
-
-    /// Stores `order` in place of version `expected`, durably.
-    pub async fn put(&self, _order: &Order, _expected: Revision) -> Result<Put, Error> {
-        Err(Error::Down("no store".into()))
-    }
-
-    /// The states of all rooms, as saved.
-    pub async fn load_rooms(&self) -> Result<Vec<(RoomName, Bytes)>, Error> {
-        Ok(Vec::new())
-    }
-
-    /// Saves a room's state in place of the one before, durably.
-    pub async fn save_room(&self, _room: &RoomName, _state: Bytes) -> Result<(), Error> {
-        Err(Error::Down("no store".into()))
-    }
-
-    /// Appends to a room's audit trail, durably; `records` oldest first.
-    pub async fn append_audit(&self, _: &RoomName, _records: Vec<Audit>) -> Result<(), Error> {
-        Err(Error::Down("no store".into()))
-    }
-
-    /// At most `max` records of a room's audit trail from before `before_ms`, the newest first.
-    pub async fn audit(
-        &self,
-        _room: &RoomName,
-        _before_ms: Option<i64>,
-        _max: usize,
-    ) -> Result<Vec<Audit>, Error> {
-        Err(Error::Down("no store".into()))
-    }
-}
+#[cfg(test)]
+mod tests;

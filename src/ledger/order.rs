@@ -192,6 +192,29 @@ pub struct Depth {
     pub forwarded: u64,
     /// Waiting for the operator.
     pub unknown: u64,
-    /// When the oldest accepted order had that state.
+    /// Since when the oldest of the accepted ones is.
     pub oldest: Option<i64>,
+}
+
+impl Depth {
+    pub(super) const fn enter(&mut self, state: State) {
+        if let Some(count) = self.count(state) {
+            *count += 1;
+        }
+    }
+
+    pub(super) const fn leave(&mut self, state: State) {
+        if let Some(count) = self.count(state) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    const fn count(&mut self, state: State) -> Option<&mut u64> {
+        match state {
+            State::Accepted => Some(&mut self.accepted),
+            State::Forwarded => Some(&mut self.forwarded),
+            State::Unknown => Some(&mut self.unknown),
+            State::Received | State::Confirmed | State::Rejected => None,
+        }
+    }
 }

@@ -1,0 +1,158 @@
+//! The one task that writes: it gathers, commits, answers; and opens the file anew when it failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, timeout};
+
+use super::store::{Store, Write, Written};
+use super::{Error, Slot};
+use crate::ledger::Config;
+use crate::ledger::metrics::Metrics;
+use crate::runtime::{Shutdown, clock};
+
+/// The most writes of one commit: enough for the sync to be shared, few enough to be quick.
+const BATCH_MAX: usize = 1024;
+
+/// How often a file that failed is tried again.
+const REOPEN_SECONDS: u64 = 1;
+
+/// How often the file is rid of what is too old.
+const SWEEP_SECONDS: u64 = 60;
+
+/// How long the last writes of a node that stops are waited for.
+const LAST_WRITES_MS: u64 = 250;
+
+/// A write, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) write: Write,
+    pub(super) reply: oneshot::Sender<Result<Written, Error>>,
+}
+
+type Open = Arc<dyn Fn() -> Result<(Store, bool), Error> + Send + Sync>;
+
+/// Owns the right to write.
+pub(super) struct Writer {
+    open: Open,
+    slot: Slot,
+    orders_kept_ms: i64,
+    audit_kept_ms: i64,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    pub(super) fn new(open: Open, slot: Slot, config: &Config, metrics: Arc<Metrics>) -> Self {
+        Self {
+            open,
+            slot,
+            orders_kept_ms: i64::from(config.dedupe_hours) * 3_600_000,
+            audit_kept_ms: i64::from(config.audit_days) * 86_400_000,
+            metrics,
+        }
+    }
+
+    /// Serves until a stop is asked for and the last writes have come.
+    pub(super) async fn run(&mut self, mut jobs: mpsc::Receiver<Job>, shutdown: &Shutdown) {
+        let mut reopen = tokio::time::interval(Duration::from_secs(REOPEN_SECONDS));
+        reopen.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sweep = tokio::time::interval(Duration::from_secs(SWEEP_SECONDS));
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                got = jobs.recv_many(&mut batch, BATCH_MAX) => match got {
+                    0 => return,
+                    _ => self.commit(std::mem::take(&mut batch)).await,
+                },
+                _ = reopen.tick(), if self.is_down() => self.reopen().await,
+                _ = sweep.tick() => self.sweep().await,
+                () = shutdown.requested() => break,
+            }
+        }
+        let last = Duration::from_millis(LAST_WRITES_MS);
+        while let Ok(1..) = timeout(last, jobs.recv_many(&mut batch, BATCH_MAX)).await {
+            self.commit(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        self.slot.load().is_err()
+    }
+
+    /// Closes what is open and tries to open the file.
+    pub(super) async fn reopen(&mut self) {
+        let open = self.open.clone();
+        let opened = tokio::task::spawn_blocking(move || open()).await;
+        match opened
+            .map_err(|error| Error::Down(error.to_string()))
+            .flatten()
+        {
+            Ok((store, repaired)) => {
+                if repaired {
+                    tracing::warn!("the ledger was not closed properly and has been repaired");
+                }
+                let orders = store.depth();
+                tracing::info!(
+                    accepted = orders.accepted,
+                    unknown = orders.unknown,
+                    "ledger open"
+                );
+                self.metrics.opened(repaired, orders);
+                self.slot.store(Arc::new(Ok(store)));
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    async fn commit(&mut self, jobs: Vec<Job>) {
+        let started = clock::now();
+        let (writes, replies): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.write, job.reply)).unzip();
+        let slot = self.slot.load_full();
+        let committing = tokio::task::spawn_blocking(move || match &*slot {
+            Ok(store) => store
+                .commit(&writes)
+                .map(|written| (written, store.depth())),
+            Err(reason) => Err(Error::Down(reason.clone())),
+        });
+        // A panic is redb's, over a damaged page.
+        let panicked = |error: tokio::task::JoinError| Error::Down(error.to_string());
+        match committing.await.map_err(panicked).flatten() {
+            Ok((written, depth)) => {
+                self.metrics
+                    .committed(started.elapsed(), written.len(), depth);
+                for (reply, written) in replies.into_iter().zip(written) {
+                    // Who gave up waiting finds it under its key.
+                    let _gone = reply.send(Ok(written)).is_err();
+                }
+            }
+            Err(error) => {
+                if !self.is_down() {
+                    self.fail(&error);
+                }
+                for reply in replies {
+                    let _gone = reply.send(Err(error.clone())).is_err();
+                }
+            }
+        }
+    }
+
+    async fn sweep(&mut self) {
+        let now = clock::unix_us() / 1000;
+        let (reply, _nobody) = oneshot::channel();
+        let write = Write::Sweep {
+            orders_before: now - self.orders_kept_ms,
+            audit_before: now - self.audit_kept_ms,
+        };
+        self.commit(vec![Job { write, reply }]).await;
+    }
+
+    fn fail(&self, error: &Error) {
+        tracing::error!(%error, "the ledger cannot be used: orders are refused until it can");
+        self.metrics.failed();
+        self.slot.store(Arc::new(Err(error.to_string())));
+    }
+}

@@ -1,0 +1,69 @@
+//! What every store keeps to, and how each fails.
+
+mod embedded;
+mod suite;
+
+use std::sync::Arc;
+
+use crate::ledger::order::{Id, Order, State};
+use crate::ledger::{Config, Ledger, Put};
+use crate::media::RoomName;
+use crate::runtime::{Shutdown, TaskScope};
+use crate::telemetry::Metrics;
+
+/// A book and the tasks behind it.
+struct Open {
+    ledger: Ledger,
+    scope: TaskScope,
+}
+
+impl Open {
+    async fn new(config: &Config) -> Self {
+        let scope = TaskScope::under(&Shutdown::new());
+        let ledger = Ledger::open(config, &Metrics::default(), &scope).await;
+        let ledger = ledger.expect("a usable configuration");
+        Self { ledger, scope }
+    }
+
+    /// Ends the tasks and closes the store.
+    async fn close(self) {
+        drop(self.ledger);
+        self.scope.finish(std::time::Duration::from_secs(10)).await;
+    }
+}
+
+fn room(name: &str) -> RoomName {
+    RoomName::parse(name).expect("a room name")
+}
+
+fn id(in_room: &str, key: &str) -> Id {
+    Id {
+        room: room(in_room),
+        key: Arc::from(key),
+    }
+}
+
+fn order(in_room: &str, key: &str, at: i64) -> Order {
+    let mut order = Order::accepted(id(in_room, key), "u_li".into(), at);
+    order.answer = format!("{{\"key\":\"{key}\"}}");
+    order
+}
+
+/// `order` in another state.
+fn decided(order: &Order, state: State, at: i64) -> Order {
+    let mut order = order.clone();
+    (order.state, order.changed, order.due) = (state, at, None);
+    order
+}
+
+/// Puts it; it must be done.
+async fn put(ledger: &Ledger, order: &Order, expected: u64) -> u64 {
+    match ledger
+        .put(order, expected)
+        .await
+        .expect("a store that works")
+    {
+        Put::Done(revision) => revision,
+        Put::Changed(entry) => panic!("{entry:?} stands there"),
+    }
+}
