@@ -79,16 +79,13 @@ fn accept(listener: &TcpListener, head: &[u8], viewers: &mut Vec<TcpStream>) -> 
     }
 }
 
-/// How many bytes a woken viewer gets: a head and a playlist.
-const ANSWER_BYTES: usize = 4096;
-
 /// Answers `viewers` parked connections on `port`, wave after wave: waits for a request of each,
-/// then a little, then writes to all.
+/// then a little, then writes `answer_bytes` to all.
 #[expect(
     clippy::disallowed_methods,
     reason = "this program is one loop: there is no worker to block"
 )]
-pub fn wake(port: u16, viewers: usize) -> anyhow::Result<()> {
+pub fn wake(port: u16, viewers: usize, answer_bytes: usize) -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     // Whoever looks whether the port is open is no viewer.
     drop(listener.accept()?);
@@ -104,17 +101,13 @@ pub fn wake(port: u16, viewers: usize) -> anyhow::Result<()> {
             }
         }
         std::thread::sleep(Duration::from_millis(300));
-        let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n".to_vec();
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: ";
+        let body_bytes = answer_bytes.saturating_sub(head.len() + 8);
+        let mut answer = format!("{head}{body_bytes:04}\r\n\r\n").into_bytes();
         answer.extend_from_slice(&Stamp::now(0).put_into(&vec![0; 5].into()));
-        answer.resize(ANSWER_BYTES, b'.');
-        let length = answer
-            .windows(4)
-            .position(|w| w == b"\r\n\r\n")
-            .unwrap_or(0)
-            + 4
-            + 4000;
+        answer.resize(answer_bytes, b'.');
         for viewer in &mut parked {
-            viewer.write_all(&answer[..length])?;
+            viewer.write_all(&answer)?;
         }
     }
 }

@@ -58,8 +58,8 @@ fn benches() -> anyhow::Result<bool> {
             bare::serve(port.parse()?, Path::new(clip))?;
             return Ok(true);
         }
-        [mode, port, viewers] if mode == "wake" => {
-            bare::wake(port.parse()?, viewers.parse()?)?;
+        [mode, port, viewers, answer_bytes] if mode == "wake" => {
+            bare::wake(port.parse()?, viewers.parse()?, answer_bytes.parse()?)?;
             return Ok(true);
         }
         _ => {}

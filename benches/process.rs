@@ -162,6 +162,41 @@ pub fn pin_client() -> anyhow::Result<()> {
     }
 }
 
+/// While it lives, what comes in over loopback is handled on [`CLIENT_CORE`] instead of in the
+/// sender's system call, as if the receivers were other machines (receive packet steering; Linux,
+/// Documentation/networking/scaling.rst). For the whole machine: put back when dropped.
+pub struct Steering {
+    before: Vec<(&'static str, String)>,
+}
+
+impl Steering {
+    const CORES: &str = "/sys/class/net/lo/queues/rx-0/rps_cpus";
+
+    /// Packets that may wait for the receiving core. The 1,000 of a default kernel are less than a
+    /// fan-out, and those beyond it would be lost.
+    const BACKLOG: &str = "/proc/sys/net/core/netdev_max_backlog";
+
+    /// Starts to steer; needs root.
+    pub fn start() -> anyhow::Result<Self> {
+        let mask = format!("{:x}", 1 << CLIENT_CORE);
+        let mut steering = Self { before: Vec::new() };
+        for (file, value) in [(Self::BACKLOG, "100000"), (Self::CORES, &mask)] {
+            let before = fs::read_to_string(file).with_context(|| file)?;
+            fs::write(file, value).with_context(|| format!("{file} (are you root?)"))?;
+            steering.before.push((file, before));
+        }
+        Ok(steering)
+    }
+}
+
+impl Drop for Steering {
+    fn drop(&mut self) {
+        for (file, before) in self.before.iter().rev() {
+            fs::write(file, before).ok();
+        }
+    }
+}
+
 /// A TCP and UDP port that is free now.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())

@@ -221,10 +221,16 @@ async fn nginx(
 }
 
 /// The physical limit of waking: this program in its `wake` mode (see `bare.rs`).
-pub async fn bare_wakes(folder: &Path, viewers: usize) -> anyhow::Result<(Process, String)> {
+pub async fn bare_wakes(
+    folder: &Path,
+    viewers: usize,
+    answer_bytes: usize,
+) -> anyhow::Result<(Process, String)> {
     let port = free_port()?;
     let program = std::env::current_exe()?;
-    let arguments = ["wake", &port.to_string(), &viewers.to_string()];
+    let numbers = [port.into(), viewers, answer_bytes].map(|number| number.to_string());
+    let [port_argument, viewers, answer_bytes] = &numbers;
+    let arguments = ["wake", port_argument, viewers, answer_bytes];
     let log = folder.join("wake.log");
     let mut process = Process::start("bare wakes", &program, &arguments, &log)?;
     process.wait_for_port(port).await?;
