@@ -18,6 +18,8 @@ use rushlane::node::{self, Role};
 use rushlane::packaging::hls::Directives;
 use rushlane::probe::multivariant::Multivariant;
 use rushlane::probe::playlist::Playlist;
+use rushlane::protocol::interact::command::{self, COMMAND_BYTES_MAX};
+use rushlane::protocol::interact::event;
 use rushlane::protocol::rtmp;
 use rushlane::relay::wire::{control, stream};
 
@@ -33,6 +35,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hls_directives", hls_directives),
     ("http1_head", http1_head),
     ("http_range", http_range),
+    ("interact", interact),
     ("node_config", node_config),
     ("probe_playlist", probe_playlist),
     ("relay_control", relay_control),
@@ -160,6 +163,24 @@ fn http_range(bytes: &[u8]) {
     let length = u64::from(u16::from_be_bytes(*length));
     if let Wanted::Part(part) = range::parse(&String::from_utf8_lossy(header), length) {
         assert!(!part.is_empty() && part.end <= length);
+    }
+}
+
+/// Commands of members: a JSON message means the same in CBOR, and a fault says what is wrong.
+fn interact(bytes: &[u8]) {
+    let check = |parsed: &Result<command::Command, command::Fault>| {
+        if let Err(fault) = parsed {
+            assert!(fault.refusal.status >= 400 && !fault.refusal.detail.is_empty());
+        }
+    };
+    let parsed = command::parse(bytes);
+    check(&parsed);
+    check(&command::parse_cbor(bytes));
+    if let Some(cbor) = event::to_cbor(bytes)
+        && parsed.is_ok()
+        && cbor.len() <= COMMAND_BYTES_MAX
+    {
+        assert_eq!(command::parse_cbor(&cbor), parsed);
     }
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod probe;
 mod run;
+mod token;
 mod words;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Origin(file) => run::node(&file.config, Role::Origin, &file.overrides.all()),
         Command::Edge(file) => run::node(&file.config, Role::Edge, &file.overrides.all()),
         Command::Check(file) => check::run(&file.config, file.role),
+        Command::Token(token) => token.run(),
         Command::Probe(probe) => probe.run(),
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::probe::Probe;
+use crate::cli::token::Token;
 use crate::node::Role;
 use crate::node::config::{self, Override};
 use crate::telemetry::LogFormat;
@@ -41,6 +42,8 @@ pub enum Command {
     Edge(NodeFile),
     /// Validate a configuration file and name every fault in it
     Check(CheckFile),
+    /// Print a signed token, and for play and publish the URL that it opens
+    Token(Token),
     /// Check any live LL-HLS URL, ours or not, against the rules; one line per rule
     Probe(Probe),
 }
