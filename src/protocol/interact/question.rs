@@ -128,34 +128,30 @@ pub struct Refusal {
 
 /// One edge's likes of one room. Sums are absolute, so a report may be lost, late or repeated.
 ///
-/// An edge counts a batch itself when it is the first of its session or follows the last one that
-/// the edge knows of there; it passes any other over whose number it knows, and claims the rest.
-/// A member has one batch under way at a time, so at most one of a session can be counted twice,
-/// here and by a claim elsewhere: the origin sees it in `marks` and takes the claim back.
+/// An edge counts each batch above the last one that it has counted of the session, and answers at
+/// once. Batches that it has counted without a hole are a run. A member has one batch under way at
+/// a time, and sends it through another edge when no answer comes: so only the first batch of a run
+/// can have been counted elsewhere too. The origin sees it in the runs and takes it off again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Likes {
     /// The edge process: node name and start, so that a restarted edge counts anew beside its old
     /// self.
     pub edge: Arc<str>,
-    /// All likes that this process has counted itself in this room, claims not among them.
+    /// All likes that this process has counted in this room.
     pub total: u64,
-    /// Sessions counted by this process since the last report that was answered: hash of the
-    /// session, last batch counted.
-    pub marks: Vec<(u64, u64)>,
-    /// Batches that do not follow the last one known here, as of sessions that began elsewhere:
-    /// hash, batch, count. Repeated until answered. The origin knows whether another edge has
-    /// counted them. A mark of the same session goes in the same report or before.
-    pub claims: Vec<(u64, u64, u32)>,
+    /// Runs that have begun or grown since they were last reported and answered: hash of the
+    /// session, first batch, its likes, last batch. The growth of a run that goes on may be told a
+    /// few seconds late. To another origin process than before all runs are told again.
+    pub runs: Vec<(u64, u64, u32, u64)>,
 }
 
 /// What the origin made of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LikesTaken {
-    /// The room's total.
+    /// The room's total. After a restart of the origin it may be less than it was, until all edges
+    /// have reported.
     pub total: u64,
-    /// The last batch that counts, for each session claimed.
-    pub marks: Vec<(u64, u64)>,
-    /// The origin process; another one than before has to be sent all marks again.
+    /// The origin process.
     pub origin: Arc<str>,
 }
 
