@@ -8,10 +8,10 @@
 //! - A frame is stored once as `Arc<Frame>`; every reader shares it.
 //! - One writer a track. Groups may arrive in any order (relay streams race); readers see them in
 //!   order.
-//! - Each track is bounded by media time ([`Config::window_seconds`]) and by bytes
-//!   ([`Config::window_bytes`]), whichever is less; the newest group always stays. A reader that
-//!   falls out of the window is told ([`track::Event::Skipped`]) and goes on at the newest key
-//!   frame.
+//! - Each track is bounded by media time ([`Config::window_seconds`], counted from a group's end)
+//!   and by bytes ([`Config::window_bytes`]), whichever is less; the newest group always stays. A
+//!   reader that falls out of the window is told ([`track::Event::Skipped`]) and goes on at the
+//!   newest key frame.
 //! - A change wakes each waiting reader once, however many frames it brought.
 
 pub mod broadcast;
@@ -30,8 +30,8 @@ pub use store::{FetchError, Store, Upstream};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How much of each track is kept, in seconds of media. 60: what a late player, a cold edge and
-    /// a short stall need.
+    /// How much of each track is kept, in whole groups, in seconds of media. 60: what a late
+    /// player, a cold edge and a short stall need.
     pub window_seconds: u32,
     /// The most payload bytes a track may hold. 96 MiB: 60 s at 12 Mbit/s.
     pub window_bytes: usize,

@@ -26,6 +26,14 @@ pub(super) struct Slot {
     bytes: usize,
 }
 
+impl Slot {
+    /// The time of its newest frame; `None` when it never opened.
+    fn last_dts(&self) -> Option<i64> {
+        let head = self.head.as_ref()?;
+        Some(self.frames.last().map_or(head.dts, |frame| frame.dts))
+    }
+}
+
 /// The groups of one track.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
@@ -99,8 +107,9 @@ impl Ring {
         self.start = Some(id);
     }
 
-    /// Evicts the oldest groups until the ring is within `seconds` and `bytes`; the newest group
-    /// stays.
+    /// Evicts the oldest groups until the ring is within `bytes` and holds none that ended more
+    /// than `seconds` before the newest began; the newest group stays. Where frames are rare a
+    /// group may stand open for longer than the window, so its last frame counts, not its first.
     pub(super) fn evict(&mut self, seconds: u32, bytes: usize, timescale: u32) {
         let window = rescale(i64::from(seconds), 1, timescale);
         let Some(newest_dts) = self.newest_head().map(|head| head.dts) else {
@@ -108,10 +117,7 @@ impl Ring {
         };
         while self.slots.len() > 1 {
             // A group that never opened is as old as the one after it.
-            let oldest_dts = self
-                .slots
-                .values()
-                .find_map(|slot| Some(slot.head.as_ref()?.dts));
+            let oldest_dts = self.slots.values().find_map(Slot::last_dts);
             let too_old = oldest_dts.is_some_and(|dts| newest_dts.saturating_sub(dts) > window);
             if !too_old && self.bytes <= bytes {
                 return;

@@ -149,6 +149,26 @@ fn window_is_bounded_by_time_and_bytes() {
 }
 
 #[test]
+fn group_that_stood_open_is_as_young_as_its_last_frame() {
+    let (_broadcast, producer) = track(Config {
+        window_seconds: 60,
+        ..Config::default()
+    });
+    let at = |id: u64, dts: i64| {
+        let group = producer.group(Head { dts, ..head(id) }).unwrap();
+        group.append(frame(dts, true));
+        group
+    };
+    let first = at(0, 0);
+    first.append(frame(55_000, true));
+    first.finish();
+    at(1, 61_000).finish();
+    assert_eq!(producer.consumer().range(), Some((Id(0), Id(1))));
+    at(2, 600_000).finish();
+    assert_eq!(producer.consumer().range(), Some((Id(2), Id(2))));
+}
+
+#[test]
 fn groups_that_never_came_do_not_stop_the_window() {
     let (_broadcast, producer) = track(Config {
         window_seconds: 10,

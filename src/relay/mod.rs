@@ -2,7 +2,7 @@
 //!
 //! The parent end is [`Server`], the child end [`Puller`]; a node that runs both over one store is
 //! an edge that feeds further edges. Knows tracks, groups, frames and questions; deliberately knows
-//! no codec, no playlist, no viewer and no word of what is asked. QUIC types do not leave this room.
+//! no codec, no playlist, no viewer, nor what is asked. QUIC types do not leave this room.
 //!
 //! Invariants:
 //! - One subscription a track and link, however many readers the child has.

@@ -14,14 +14,21 @@ pub(super) const FETCH: i32 = 3 << LEVEL_BITS;
 
 const LEVEL_BITS: u32 = 24;
 
-/// A group that was the newest when its stream began: newer before older, audio before video.
+/// A group that was the newest when its stream began: audio before video, newer before older.
 pub(super) fn live(kind: Kind, group: Id) -> i32 {
     let level = match kind {
         Kind::Audio => 6,
         Kind::Video => 5,
+        Kind::Data(class) if is_gapless(class) => return message(class) | (MASK - recency(group)),
         Kind::Data(class) => return message(class) | recency(group),
     };
     (level << LEVEL_BITS) | recency(group)
+}
+
+/// True for classes of which nothing may be missing: an older group goes before a newer one, for
+/// nobody can use the newer one without it.
+pub(super) fn is_gapless(class: Class) -> bool {
+    matches!(class, Class::Order | Class::Program)
 }
 
 /// Events of a class, and the questions and answers about them.
@@ -60,6 +67,7 @@ mod tests {
         let order = [
             CONTROL,
             live(Kind::Data(Class::Order), Id(1)),
+            live(Kind::Data(Class::Order), Id(2)),
             live(Kind::Data(Class::Program), Id(1)),
             live(Kind::Audio, Id(1)),
             live(Kind::Video, Id(9)),

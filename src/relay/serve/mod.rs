@@ -9,13 +9,14 @@ mod announcer;
 mod answer;
 mod child;
 mod fetch;
+mod handshake;
 mod requests;
 mod track;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,12 +28,6 @@ use crate::relay::{Config, Error, Local, Status, transport};
 use crate::runtime::TaskScope;
 
 use child::Child;
-
-/// Handshakes under way before strangers have to show that they own their address.
-const HANDSHAKES_UNPROVEN_MAX: usize = 32;
-
-/// Handshakes under way in all.
-const HANDSHAKES_MAX: usize = 256;
 
 /// How long children get to hear that the node goes down.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -111,41 +106,5 @@ impl Server {
     pub fn status(&self) -> Vec<Status> {
         let children = self.0.children.lock();
         children.values().map(|child| child.status()).collect()
-    }
-}
-
-impl Shared {
-    /// Lets a dial in, sends it back for a proof of its address, or refuses it.
-    fn admit(self: &Arc<Self>, incoming: quinn::Incoming, scope: &TaskScope) {
-        let handshakes = self.handshakes.load(Ordering::Relaxed);
-        let children = self.children.lock().len();
-        if handshakes >= HANDSHAKES_MAX || children >= self.config.children_max {
-            self.metrics.refused.inc();
-            incoming.refuse();
-        } else if handshakes >= HANDSHAKES_UNPROVEN_MAX && incoming.may_retry() {
-            let _answered = incoming.retry().is_ok();
-        } else {
-            let handshake = Handshake::begin(self.clone());
-            let grandchildren = scope.clone();
-            scope.spawn("relay.serve.child", async move {
-                child::serve(handshake, incoming, &grandchildren).await;
-            });
-        }
-    }
-}
-
-/// A handshake under way; counted while it lives.
-struct Handshake(Arc<Shared>);
-
-impl Handshake {
-    fn begin(shared: Arc<Shared>) -> Self {
-        shared.handshakes.fetch_add(1, Ordering::Relaxed);
-        Self(shared)
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,9 @@
 //! The group that is newest when its task begins is live: it leaves at once, and its stream is
 //! reset when [`LATE_GROUPS`] newer ones have opened before it was received whole. Older groups are
 //! backfill: they wait for one of the child's few permits and are given up only when they leave the
-//! window. So a child on a link that is too thin gets the newest groups, with gaps.
+//! window. So a child on a link that is too thin gets the newest groups, with gaps. Data of classes
+//! 0 and 1 has no gaps: such a group leaves at once, whatever its age, and is given up only when it
+//! leaves the window.
 
 use std::sync::Arc;
 
@@ -39,6 +41,27 @@ pub(super) struct Track {
     pub(super) child: Arc<Child>,
 }
 
+/// How a group is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// At once; given up when it is late.
+    Live,
+    /// When there is a permit.
+    Backfill,
+    /// At once, and until it leaves the window.
+    Gapless,
+}
+
+impl Way {
+    fn of(kind: Kind, is_newest: bool) -> Self {
+        match (kind, is_newest) {
+            (Kind::Data(class), _) if priority::is_gapless(class) => Self::Gapless,
+            (_, true) => Self::Live,
+            (_, false) => Self::Backfill,
+        }
+    }
+}
+
 /// How a group's stream came to its end.
 enum End {
     /// The child has all of it, or does not want it.
@@ -69,12 +92,12 @@ impl Track {
             Start::At(..) | Start::Window => (first, 0),
         };
         self.say_start(next, latest).await?;
-        let newest = watch::Sender::new(latest);
+        let window = watch::Sender::new((first, latest));
         loop {
             opened.mark_unchanged();
             let ended = self.consumer.is_ended();
-            if let Some((_, last)) = self.consumer.range() {
-                newest.send_replace(last);
+            if let Some((first, last)) = self.consumer.range() {
+                window.send_replace((first, last));
                 if last.0.saturating_sub(next.0) > JUMP_MAX {
                     next = last;
                     self.say_start(next, last).await?;
@@ -84,9 +107,9 @@ impl Track {
                         track: self.clone(),
                         id: next,
                         skip: std::mem::take(&mut skip),
-                        is_live: next == last,
+                        way: Way::of(self.consumer.info().kind, next == last),
                     };
-                    scope.spawn("relay.serve.group", group.run(newest.subscribe()));
+                    scope.spawn("relay.serve.group", group.run(window.subscribe()));
                     next = next.next();
                 }
             }
@@ -95,7 +118,7 @@ impl Track {
             }
             let _held_by_consumer = opened.changed().await.is_err();
         }
-        newest.closed().await;
+        window.closed().await;
         self.say_end(next.0.checked_sub(1).map(Id)).await
     }
 
@@ -137,15 +160,19 @@ struct Group {
     id: Id,
     /// Frames that the child has already.
     skip: u64,
-    is_live: bool,
+    way: Way,
 }
 
 impl Group {
-    async fn run(self, mut newest: watch::Receiver<Id>) {
-        let is_late = |newest: &Id| self.is_live && newest.0 >= self.id.0 + LATE_GROUPS;
+    async fn run(self, mut window: watch::Receiver<(Id, Id)>) {
+        let is_late = |(first, last): &(Id, Id)| match self.way {
+            Way::Live => last.0 >= self.id.0 + LATE_GROUPS,
+            Way::Backfill => false,
+            Way::Gapless => *first > self.id,
+        };
         let result = tokio::select! {
             result = self.send() => result,
-            late = newest.wait_for(is_late) => match late {
+            late = window.wait_for(is_late) => match late {
                 Ok(_) => Ok(End::Missing),
                 // The subscription is over.
                 Err(_) => return,
@@ -170,9 +197,9 @@ impl Group {
             Kind::Video => &child.bulk.video,
             Kind::Audio | Kind::Data(_) => &child.bulk.other,
         };
-        let _permit = match self.is_live {
-            true => None,
-            false => permits.acquire().await.ok(),
+        let _permit = match self.way {
+            Way::Live | Way::Gapless => None,
+            Way::Backfill => permits.acquire().await.ok(),
         };
         let mut reader = self.track.consumer.read_from(LiveStart::At(self.id, 0));
         let mut events = Vec::with_capacity(BATCH);
@@ -233,9 +260,9 @@ struct Stream {
 impl Stream {
     fn begin(stream: quinn::SendStream, group: &Group, head: Head) -> Self {
         let kind = group.track.consumer.info().kind;
-        let priority = match group.is_live {
-            true => priority::live(kind, group.id),
-            false => priority::backfill(kind, group.id),
+        let priority = match group.way {
+            Way::Live | Way::Gapless => priority::live(kind, group.id),
+            Way::Backfill => priority::backfill(kind, group.id),
         };
         let _fresh_streams_are_open = stream.set_priority(priority).is_err();
         let encoder = Encoder::new(head.dts);

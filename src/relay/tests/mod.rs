@@ -1,5 +1,6 @@
 //! The relay against itself, over real QUIC on loopback.
 
+mod events;
 mod faults;
 mod flow;
 mod netem;

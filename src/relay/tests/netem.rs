@@ -1,4 +1,4 @@
-//! A UDP proxy that loses and delays packets, for links worse than loopback.
+//! A UDP proxy that loses, delays and holds packets, for links worse than loopback.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 
 use crate::runtime::{TaskScope, clock};
 
@@ -26,6 +27,7 @@ struct Impairment {
     loss_permille: u32,
     delay: Duration,
     is_cut: AtomicBool,
+    is_held: watch::Sender<bool>,
     /// A random sequence that is the same in each run.
     random: AtomicU32,
 }
@@ -77,6 +79,16 @@ impl Proxy {
         Self { address, link }
     }
 
+    /// Lets nothing pass from now on, until [`Self::release`].
+    pub(super) fn hold(&self) {
+        self.link.is_held.send_replace(true);
+    }
+
+    /// Lets everything pass that was held.
+    pub(super) fn release(&self) {
+        self.link.is_held.send_replace(false);
+    }
+
     /// Loses everything from now on.
     pub(super) fn cut(&self) {
         self.link.is_cut.store(true, Ordering::Relaxed);
@@ -108,8 +120,10 @@ impl Impairment {
             return;
         }
         let at = clock::now() + self.delay;
+        let mut is_held = self.is_held.subscribe();
         scope.spawn("test.proxy.packet", async move {
             tokio::time::sleep_until(at).await;
+            let _proxy_ended = is_held.wait_for(|held| !held).await.is_err();
             let _lost_like_any_other = send.await.is_err();
         });
     }

@@ -66,6 +66,53 @@ fn announce() -> impl Strategy<Value = Message> {
     })
 }
 
+fn numbers() -> impl Strategy<Value = Message> {
+    any::<[u64; 3]>().prop_flat_map(|[first, second, third]| {
+        prop_oneof![
+            Just(Message::Gone { broadcast: first }),
+            Just(Message::Unsubscribe {
+                subscription: first
+            }),
+            Just(Message::SubscribeError {
+                subscription: first
+            }),
+            Just(Message::SubscribeOk {
+                subscription: first,
+                start: Id(second),
+                latest: Id(third),
+            }),
+            Just(Message::Missing {
+                subscription: first,
+                group: Id(second),
+            }),
+            Just(Message::TrackEnd {
+                subscription: first,
+                last: (second % 2 == 0).then_some(Id(third)),
+            }),
+        ]
+    })
+}
+
+fn clock() -> impl Strategy<Value = Message> {
+    (any::<[i64; 3]>(), any::<Option<(u64, i64, u64)>>()).prop_flat_map(
+        |([sent_us, received_us, answered_us], estimate)| {
+            let estimate = estimate.map(|(rtt_us, offset_us, error_us)| Estimate {
+                rtt_us,
+                offset_us,
+                error_us,
+            });
+            prop_oneof![
+                Just(Message::Ping(Ping { sent_us, estimate })),
+                Just(Message::Pong {
+                    sent_us,
+                    received_us,
+                    answered_us,
+                }),
+            ]
+        },
+    )
+}
+
 fn message() -> impl Strategy<Value = Message> {
     let hello = (any::<u64>(), text(NODE_NAME_BYTES_MAX))
         .prop_map(|(version, node)| Message::Hello(Hello { version, node }));
@@ -93,47 +140,6 @@ fn message() -> impl Strategy<Value = Message> {
             })
         },
     );
-    let numbers = any::<[u64; 3]>().prop_flat_map(|[first, second, third]| {
-        prop_oneof![
-            Just(Message::Gone { broadcast: first }),
-            Just(Message::Unsubscribe {
-                subscription: first
-            }),
-            Just(Message::SubscribeError {
-                subscription: first
-            }),
-            Just(Message::SubscribeOk {
-                subscription: first,
-                start: Id(second),
-                latest: Id(third),
-            }),
-            Just(Message::Missing {
-                subscription: first,
-                group: Id(second),
-            }),
-            Just(Message::TrackEnd {
-                subscription: first,
-                last: (second % 2 == 0).then_some(Id(third)),
-            }),
-        ]
-    });
-    let clock = (any::<[i64; 3]>(), any::<Option<(u64, i64, u64)>>()).prop_flat_map(
-        |([sent_us, received_us, answered_us], estimate)| {
-            let estimate = estimate.map(|(rtt_us, offset_us, error_us)| Estimate {
-                rtt_us,
-                offset_us,
-                error_us,
-            });
-            prop_oneof![
-                Just(Message::Ping(Ping { sent_us, estimate })),
-                Just(Message::Pong {
-                    sent_us,
-                    received_us,
-                    answered_us,
-                }),
-            ]
-        },
-    );
     let questions = (0..5u8).prop_map(|class| Message::Questions {
         class: class.try_into().unwrap(),
     });
@@ -142,8 +148,8 @@ fn message() -> impl Strategy<Value = Message> {
         announce(),
         subscribe,
         fetch,
-        numbers,
-        clock,
+        numbers(),
+        clock(),
         questions
     ]
 }

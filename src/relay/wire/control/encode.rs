@@ -32,44 +32,28 @@ impl Message {
                 announce.encode_body(out);
                 kind::ANNOUNCE
             }
-            Self::Gone { broadcast } => {
-                put_varint(out, *broadcast);
-                kind::GONE
-            }
+            Self::Gone { broadcast } => numbers(out, kind::GONE, &[*broadcast]),
             Self::Subscribe(subscribe) => {
                 subscribe.encode_body(out);
                 kind::SUBSCRIBE
             }
-            Self::Unsubscribe { subscription } => {
-                put_varint(out, *subscription);
-                kind::UNSUBSCRIBE
-            }
+            Self::Unsubscribe { subscription } => numbers(out, kind::UNSUBSCRIBE, &[*subscription]),
             Self::SubscribeOk {
                 subscription,
                 start,
                 latest,
-            } => {
-                put_all(out, &[*subscription, start.0, latest.0]);
-                kind::SUBSCRIBE_OK
-            }
+            } => numbers(out, kind::SUBSCRIBE_OK, &[*subscription, start.0, latest.0]),
             Self::SubscribeError { subscription } => {
-                put_varint(out, *subscription);
-                kind::SUBSCRIBE_ERROR
+                numbers(out, kind::SUBSCRIBE_ERROR, &[*subscription])
             }
             Self::Missing {
                 subscription,
                 group,
-            } => {
-                put_all(out, &[*subscription, group.0]);
-                kind::MISSING
-            }
+            } => numbers(out, kind::MISSING, &[*subscription, group.0]),
             Self::TrackEnd { subscription, last } => {
                 put_varint(out, *subscription);
                 out.put_u8(last.is_some().into());
-                if let Some(last) = last {
-                    put_varint(out, last.0);
-                }
-                kind::TRACK_END
+                numbers(out, kind::TRACK_END, last.map(|last| last.0).as_slice())
             }
             Self::Ping(ping) => {
                 ping.encode_body(out);
@@ -168,6 +152,12 @@ impl Fetch {
         put_prefixed(out, self.track.as_bytes());
         put_varint(out, self.group.0);
     }
+}
+
+/// Appends integers, and returns `kind` whose fields they are.
+fn numbers(out: &mut BytesMut, kind: u64, values: &[u64]) -> u64 {
+    put_all(out, values);
+    kind
 }
 
 fn put_all(out: &mut BytesMut, values: &[u64]) {
