@@ -34,6 +34,7 @@ pub struct Node {
     grace: Duration,
     delivery: Option<Delivery>,
     doors: Option<Doors>,
+    exchange: Exchange,
     admin: Option<std::thread::JoinHandle<()>>,
     admin_shutdown: Shutdown,
 }
@@ -67,6 +68,11 @@ impl Node {
             .iter()
             .find(|(name, _)| *name == key)
             .map(|(_, address)| *address)
+    }
+
+    /// Where questions about rooms go.
+    pub fn exchange(&self) -> Exchange {
+        self.exchange.clone()
     }
 
     /// Drains: the node is not ready from now on, sessions end, and what has not ended after
@@ -359,6 +365,7 @@ impl Parts {
             });
         }
         let (name, delivery, doors) = (self.name, self.delivery, self.doors);
+        let exchange = self.exchange;
         Ok(Node {
             name,
             listeners,
@@ -366,6 +373,7 @@ impl Parts {
             grace,
             delivery,
             doors,
+            exchange,
             admin,
             admin_shutdown,
         })

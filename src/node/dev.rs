@@ -35,7 +35,14 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
         made.write(data)
             .map_err(|error| Error::System("--data", error))?;
     }
-    let origin = origin_config(&config);
+    let mut origin = origin_config(&config, options.data.as_deref());
+    let scope = TaskScope::under(&shutdown);
+    if options.host && origin.orders.webhook.is_none() && origin.orders.nats.is_none() {
+        let merchant = demo::Merchant::bind().await;
+        let merchant = merchant.map_err(|error| Error::System("the demo's merchant", error))?;
+        origin.orders.webhook = Some(merchant.webhook());
+        scope.spawn("demo.merchant", merchant.run(scope.shutdown().clone()));
+    }
     let origin = Node::start(
         &origin,
         Role::Origin,
@@ -55,14 +62,12 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
     )
     .await?;
     let urls = Urls::of(&origin, &edge);
-    let scope = TaskScope::under(&shutdown);
     if options.host
         && let Some(rtmp) = origin.address("rtmp.listen")
     {
-        scope.spawn(
-            "demo.host",
-            demo::run(loopback(rtmp), scope.shutdown().clone()),
-        );
+        let stop = || scope.shutdown().clone();
+        scope.spawn("demo.host", demo::host(loopback(rtmp), stop()));
+        scope.spawn("demo.program", demo::program(origin.exchange(), stop()));
     }
     urls.print(options.host);
     if options.open {
@@ -75,13 +80,17 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
     Ok(())
 }
 
-/// The origin's half: publishing and the parent side of the relay. Its admin port is a free one.
-fn origin_config(config: &Config) -> Config {
+/// The origin's half: publishing, orders, and the parent side of the relay. Its admin port is a
+/// free one. With a data folder, orders outlive this run.
+fn origin_config(config: &Config, data: Option<&Path>) -> Config {
     let mut origin = config.clone();
     origin.node.name = "dev-origin".into();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     origin.relay.listen = Some(config.relay.listen.unwrap_or(any));
     origin.relay.parents.clear();
+    if origin.ledger.path.is_none() {
+        origin.ledger.path = data.map(|data| data.join("ledger.redb"));
+    }
     origin.http.listen = None;
     origin.http.tls_listen = None;
     origin.admin.listen = config.admin.listen.map(|_| any);

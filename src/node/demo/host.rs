@@ -8,13 +8,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
+use super::ROOM;
 use crate::protocol::rtmp::{Client, ClientEvent, ClientOutput, Media, MediaKind};
 use crate::runtime::{Shutdown, clock};
 
 /// The clip: `tests/media/make.sh` says how it was made.
-static CLIP: &[u8] = include_bytes!("../../tests/media/demo.flv");
-/// Where it is pushed to.
-const ROOM: &str = "demo";
+static CLIP: &[u8] = include_bytes!("../../../tests/media/demo.flv");
 /// How long to wait before the next try when the origin is busy or gone.
 const RETRY: Duration = Duration::from_secs(2);
 /// The file header and the first back pointer (FLV 10.1, Annex E.2).
