@@ -45,9 +45,9 @@ export interface Presence {
 }
 
 /** Asks the edge about one room. Never throws. */
-export async function presence(room: string): Promise<Presence> {
+export async function presence(room: string, edge = ""): Promise<Presence> {
   try {
-    const response = await fetch(mediaUrl(room, "hls"), {
+    const response = await fetch(mediaUrl(room, "hls", edge), {
       cache: "no-store",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
@@ -63,10 +63,10 @@ function statusOf({ ok, status }: Response): Presence["status"] {
   return status === 404 || status === 400 ? "absent" : "unreachable";
 }
 
-/** The URL of a room's stream. */
-export function mediaUrl(room: string, protocol: "hls" | "flv"): string {
+/** The URL of a room's stream at `edge`, `https://HOST:PORT`; this page's own unless told. */
+export function mediaUrl(room: string, protocol: "hls" | "flv", edge = ""): string {
   const name = encodeURIComponent(room);
-  return protocol === "hls" ? `/live/${name}/index.m3u8` : `/live/${name}.flv`;
+  return `${edge}/live/${name}${protocol === "hls" ? "/index.m3u8" : ".flv"}`;
 }
 
 /**

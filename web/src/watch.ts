@@ -2,11 +2,14 @@
 
 import "./style/base.css";
 import "./style/watch.css";
+import "./style/room.css";
 
 import { pictureOf, rooms, type Room } from "./api";
 import { byId, setText } from "./dom";
+import { takePart } from "./part";
 import type { Basis, Protocol } from "./player/engine";
 import { Player, type State } from "./player/player";
+import type { ConnectionState, Options, Playhead, Room as Interaction } from "./sdk";
 import { Meter, type Counts } from "./stats";
 import { counted, fillPage, text } from "./text";
 import { addControls } from "./view/controls";
@@ -31,12 +34,14 @@ export interface Stats extends Counts {
   position_s: number;
   playback_rate: number;
   muted: boolean;
+  /** How the viewer stands to the room's comments and orders. */
+  interaction: ConnectionState["name"];
   fallbacks: { from: Protocol; to: Protocol; detail: string }[];
 }
 
 declare global {
   interface Window {
-    __rushlane: { stats(): Stats };
+    __rushlane: { stats(): Stats; playhead(): Playhead | null; room: Interaction };
   }
 }
 
@@ -69,7 +74,8 @@ const player = new Player(video, room, protocolAsked(), {
   },
 });
 addControls(video, player);
-window.__rushlane = { stats };
+const interaction = takePart(member(), player);
+window.__rushlane = { stats, playhead: () => player.playhead(), room: interaction };
 
 document.title = `${room} · Rushlane`;
 setText(byId("title", HTMLElement), room);
@@ -97,9 +103,21 @@ function stats(): Stats {
     position_s: video.currentTime,
     playback_rate: video.playbackRate,
     muted: video.muted,
+    interaction: interaction.state.name,
     fallbacks,
     ...meter.counts(),
   };
+}
+
+/** Who takes part, by the address: a token, or a name in an open room. */
+function member(): Options {
+  const asked = new URLSearchParams(location.search);
+  const options: Options = { edges: [location.origin], room };
+  for (const key of ["token", "user", "name"] as const) {
+    const value = asked.get(key);
+    if (value) options[key] = value;
+  }
+  return options;
 }
 
 function protocolAsked(): Protocol {

@@ -1,5 +1,7 @@
 // What the player asks of a library that turns one URL into a picture.
 
+import type { Playhead } from "../sdk/held";
+
 /** A way to play a room, as the page's `?protocol=` names it. */
 export type Protocol = "hls" | "flv";
 
@@ -35,6 +37,8 @@ export interface Engine {
   delay(): Delay | null;
   /** Bits per second of the media over the last seconds, or null while unknown. */
   bitrate(): number | null;
+  /** What the picture shows at this moment, or null while there is none. */
+  playhead(): Playhead | null;
   /** Distance of the playhead from the playlist's live edge in seconds, for LL-HLS only. */
   edgeDistance(): number | null;
   /** Moves the playhead to the live edge. */

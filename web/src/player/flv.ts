@@ -2,6 +2,7 @@
 
 import mpegts from "mpegts.js";
 
+import type { Playhead } from "../sdk/held";
 import { bufferAhead, type Delay, type Engine, type Reports } from "./engine";
 
 /** The preset: no stash, and a little speed to close what a burst or a stall left in the buffer. */
@@ -27,6 +28,8 @@ export class FlvEngine implements Engine {
   readonly name = `mpegts.js ${mpegts.version}`;
   readonly #player: mpegts.Player;
   #bitsPerSecond: number | null = null;
+  /** What the element's time 0 is on the broadcast's timeline; undefined when the edge is silent. */
+  #start: { media_ms?: number } | null = null;
 
   /** Whether this browser can play through this engine. */
   static supported(): boolean {
@@ -47,6 +50,12 @@ export class FlvEngine implements Engine {
       reports.failed({ kind, detail });
     });
     this.#player.on(mpegts.Events.LOADING_COMPLETE, () => reports.ended());
+    this.#player.on(
+      mpegts.Events.METADATA_ARRIVED,
+      ({ mediastartms }: { mediastartms?: number }) => {
+        this.#start = mediastartms === undefined ? {} : { media_ms: mediastartms };
+      },
+    );
     this.#player.on(mpegts.Events.STATISTICS_INFO, ({ speed }: { speed?: number }) => {
       if (speed) this.#bitsPerSecond = smooth(this.#bitsPerSecond, speed * 8 * 1024);
     });
@@ -56,6 +65,12 @@ export class FlvEngine implements Engine {
 
   delay(): Delay | null {
     return { seconds: bufferAhead(this.video), basis: "buffer" };
+  }
+
+  playhead(): Playhead | null {
+    if (!this.#start || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
+    const { media_ms: start } = this.#start;
+    return start === undefined ? {} : { media_ms: start + this.video.currentTime * 1000 };
   }
 
   edgeDistance(): number | null {

@@ -3,6 +3,7 @@
 import Hls, { ErrorTypes, Events, type ErrorData, type HlsConfig } from "hls.js";
 
 import { delayOf, type Delay, type Engine, type Reports } from "./engine";
+import type { Playhead } from "../sdk/held";
 import { Rate } from "./rate";
 
 /** The preset: low latency from the playlist's own PART-HOLD-BACK, gentle catch-up, quick starts. */
@@ -53,6 +54,11 @@ export class HlsEngine implements Engine {
 
   delay(): Delay | null {
     return delayOf(this.#hls.playingDate, this.edgeDistance());
+  }
+
+  playhead(): Playhead | null {
+    const { playingDate } = this.#hls;
+    return playingDate && { wall_ms: playingDate.getTime() };
   }
 
   edgeDistance(): number | null {

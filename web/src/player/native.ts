@@ -1,5 +1,6 @@
 // LL-HLS through the browser's own player: Safari, where it knows best.
 
+import type { Playhead } from "../sdk/held";
 import { delayOf, type Delay, type Engine, type Reports } from "./engine";
 
 interface SafariVideo extends HTMLVideoElement {
@@ -32,11 +33,13 @@ export class NativeEngine implements Engine {
   }
 
   delay(): Delay | null {
+    const wall = this.playhead()?.wall_ms;
+    return delayOf(wall === undefined ? null : new Date(wall), this.edgeDistance());
+  }
+
+  playhead(): Playhead | null {
     const started = this.video.getStartDate().getTime();
-    const captured = Number.isNaN(started)
-      ? null
-      : new Date(started + this.video.currentTime * 1000);
-    return delayOf(captured, this.edgeDistance());
+    return Number.isNaN(started) ? null : { wall_ms: started + this.video.currentTime * 1000 };
   }
 
   edgeDistance(): number | null {

@@ -1,6 +1,7 @@
 // Keeps one room playing: chooses a protocol, tries again, falls back, and knows when it is over.
 
 import { mediaUrl, presence, type Presence } from "../api";
+import type { Playhead } from "../sdk/held";
 import { Backoff } from "./backoff";
 import type { Engine, Failure, Protocol, Reports } from "./engine";
 
@@ -32,7 +33,7 @@ const ABSENT_POLL_MS = 3_000;
 /** Network failures in a row on one protocol before the other gets its turn. */
 const NETWORK_FAILURES_MAX = 3;
 
-/** Plays `room` in `video`. */
+/** Plays `room` in `video`, from `edge`: `https://HOST:PORT`, or this page's own. */
 export class Player {
   readonly #backoff = new Backoff();
   readonly #refused = new Set<Protocol>();
@@ -51,6 +52,7 @@ export class Player {
     private readonly room: string,
     private protocol: Protocol,
     private readonly listener: Listener,
+    private readonly edge = "",
   ) {
     video.addEventListener("playing", () => this.#advanced());
     video.addEventListener("waiting", () => this.#stalled());
@@ -69,6 +71,11 @@ export class Player {
     return this.protocol;
   }
 
+  /** What the picture shows at this moment, or null while there is none. */
+  playhead(): Playhead | null {
+    return this.#engine?.playhead() ?? null;
+  }
+
   /** Starts, or starts over, with the current protocol. */
   async start(): Promise<void> {
     const attempt = this.#stop();
@@ -82,8 +89,9 @@ export class Player {
       failed: (failure) => void this.#failed(attempt, failure),
       ended: () => void this.#finished(attempt),
     };
+    const url = mediaUrl(this.room, this.protocol, this.edge);
     try {
-      const engine = await open(this.protocol, this.video, mediaUrl(this.room, this.protocol), reports);
+      const engine = await open(this.protocol, this.video, url, reports);
       if (attempt !== this.#attempt) return engine.destroy();
       this.#engine = engine;
       void this.video.play().catch(() => {}); // a browser that wants a tap first shows our button
@@ -110,7 +118,7 @@ export class Player {
   async #failed(attempt: number, failure: Failure): Promise<void> {
     if (attempt !== this.#attempt) return;
     const turn = this.#stop();
-    const found = await presence(this.room);
+    const found = await presence(this.room, this.edge);
     if (turn !== this.#attempt) return;
     if (found.status === "absent" || found.status === "ended") return this.#gone(found);
 
@@ -126,7 +134,7 @@ export class Player {
   async #finished(attempt: number): Promise<void> {
     if (attempt !== this.#attempt) return;
     const turn = this.#stop();
-    const found = await presence(this.room);
+    const found = await presence(this.room, this.edge);
     if (turn !== this.#attempt) return;
     // FLV ends with its connection, for whatever reason; LL-HLS says that it is over.
     const unsure = this.protocol === "flv" && found.status === "live";
@@ -156,7 +164,7 @@ export class Player {
     this.#show({ name: over ? "ended" : "absent" });
     const attempt = this.#attempt;
     this.#waitTimer = window.setTimeout(async () => {
-      const now = await presence(this.room);
+      const now = await presence(this.room, this.edge);
       if (attempt !== this.#attempt) return;
       // A show that has ended is still listed for a while: live alone does not make it new.
       if (now.status === "live" && now.show !== found.show) void this.start();
