@@ -82,7 +82,9 @@ impl Network {
                  [rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n\
                  [relay]\nlisten = \"127.0.0.1:{relay}\"\n{relay_tls}\
                  [http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
-                 [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n"
+                 [ledger]\npath = {:?}\n\
+                 [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n",
+                folder.join("ledger.redb"),
             ),
         )?;
         let edge_file = folder.join("edge.toml");

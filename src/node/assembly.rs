@@ -381,7 +381,7 @@ impl Parts {
 }
 
 /// The name in the configuration, else the host's, else a word.
-fn node_name(configured: &str) -> String {
+pub fn node_name(configured: &str) -> String {
     if !configured.is_empty() {
         return configured.to_owned();
     }

@@ -13,9 +13,11 @@ mod routes;
 mod signals;
 
 use std::fmt;
+use std::path::Path;
 
 use clap::ValueEnum;
 
+use crate::ledger::Backend;
 use crate::node::config::{Config, Override};
 use crate::runtime::Shutdown;
 use crate::{admin, auth, ingest, ledger, net, relay, rooms};
@@ -93,7 +95,16 @@ impl Error {
 /// Runs one node until a signal, then drains it.
 ///
 /// Errors: the configuration cannot be served (a taken port, a missing file).
-pub fn run(config: Config, role: Role) -> Result<(), Error> {
+pub fn run(mut config: Config, role: Role) -> Result<(), Error> {
+    if role == Role::Origin && config.ledger.backend == Backend::Embedded {
+        // An order that was acknowledged outlives the process, also where nobody said where.
+        let name = assembly::node_name(&config.node.name);
+        let path = config.ledger.path.get_or_insert_with(|| {
+            let folder = Path::new("rushlane-data").join(name);
+            folder.join("ledger.redb")
+        });
+        tracing::info!(path = %path.display(), "orders are kept");
+    }
     let runtime = media_runtime(config.node.media_threads)?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();

@@ -54,6 +54,7 @@ export function origin(t, fleet, options = {}) {
     relay: { listen: ANY },
     // One certificate serves RTMPS too, whether or not the origin serves viewers.
     http: { listen: ANY, tls_listen: "off", ...fleet.http },
+    ledger: { path: join(fleet.folder, `ledger-${fleet.count()}.redb`) },
     ...options,
   });
 }
