@@ -18,6 +18,7 @@ export class Comments {
   #new: HTMLLIElement[] = [];
   #frame = 0;
   #readsBack = false;
+  #top = 0;
 
   constructor() {
     this.node.append(this.#list, this.#more);
@@ -62,14 +63,15 @@ export class Comments {
 
   #toEnd(): void {
     this.#list.scrollTop = this.#list.scrollHeight;
+    this.#top = this.#list.scrollTop;
   }
 
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
-    const back = scrollHeight - clientHeight - scrollTop > END_PX;
-    if (back === this.#readsBack) return;
-    this.#readsBack = back;
-    if (!back) this.#follow();
+    const wentUp = scrollTop < this.#top; // only somebody who reads back does that
+    this.#top = scrollTop;
+    if (scrollHeight - clientHeight - scrollTop > END_PX) this.#readsBack ||= wentUp;
+    else if (this.#readsBack) this.#follow();
   }
 
   #offer(): void {
