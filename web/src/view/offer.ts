@@ -11,12 +11,13 @@ export function webAddress(text: unknown): string | null {
   }
 }
 
-/** "¥9.50", or what the host wrote. */
-export function priceOf(price: string | number | undefined, currency = ""): string {
-  if (typeof price !== "number") return [price, currency].filter(Boolean).join(" ");
+/** "¥9.50" for 9.5 and "9.50", or what the host wrote. */
+export function priceOf(price: string | number = "", currency = ""): string {
+  const words = `${price} ${currency}`.trim();
+  if (!/^\d+(\.\d+)?$/.test(String(price))) return words;
   try {
-    return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(price);
+    return new Intl.NumberFormat(undefined, { style: "currency", currency }).format(Number(price));
   } catch {
-    return `${price.toLocaleString()} ${currency}`.trim();
+    return words; // not a currency that this browser knows
   }
 }
