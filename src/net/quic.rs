@@ -1,6 +1,6 @@
 //! QUIC endpoints: one a worker, all on one port, with HTTP/3 behind the handshake.
 //!
-//! Other protocols on QUIC (WebTransport, MoQ) will branch off by ALPN, where a handshake is done.
+//! Other protocols on QUIC (MoQ) will branch off by ALPN, where a handshake is done.
 
 use std::cell::Cell;
 use std::io;
@@ -31,9 +31,13 @@ const STREAMS_MAX: u32 = 128;
 /// Control and QPACK streams, with room for those that clients send as grease.
 const UNI_STREAMS_MAX: u32 = 16;
 
-/// Receive windows: requests have no bodies, so little more than their heads ever arrives.
+/// Receive windows: the largest request body, and some of them at once.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Datagrams that wait to be read, of which the newest stay. Nobody reads them: browsers open a
+/// WebTransport session only where they are taken.
+const DATAGRAM_BYTES: usize = 2048;
 
 /// Bytes in flight or waiting for a connection: 50 Mbit/s over 300 ms, and what a slow viewer holds
 /// at most.
@@ -73,7 +77,7 @@ impl Settings {
             .stream_receive_window(STREAM_WINDOW_BYTES.into())
             .receive_window(CONNECTION_WINDOW_BYTES.into())
             .send_window(SEND_WINDOW_BYTES)
-            .datagram_receive_buffer_size(None);
+            .datagram_receive_buffer_size(Some(DATAGRAM_BYTES));
         let mut server = ServerConfig::with_crypto(Arc::new(tls));
         server
             .transport_config(Arc::new(transport))

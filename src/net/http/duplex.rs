@@ -207,7 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, G> Transport for Layered<S, G> {
         let mut stream = self.stream.borrow_mut();
         let mut stream = Pin::new(&mut *stream);
         // A stream that cannot be written may still hold the peer's last words.
-        let _ = stream.as_mut().poll_flush(cx);
+        drop(stream.as_mut().poll_flush(cx));
         stream.poll_read(cx, buffer)
     }
 
@@ -216,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, G> Transport for Layered<S, G> {
         // How long a pass may take is its own business, not that of the task's budget.
         let attempt = unconstrained(std::future::poll_fn(|cx| {
             let written = self.write(cx, slices);
-            let _ = Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx);
+            drop(Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx));
             written
         }));
         match pin!(attempt).poll(&mut Context::from_waker(&reader)) {

@@ -1,7 +1,7 @@
 //! HTTP/2 (RFC 9113) by hyper, on this worker's thread.
 //!
-//! Bounds: [`STREAMS_MAX`] requests at once, small receive windows (bodies are refused), hyper's
-//! own limits on resets ("rapid reset"), and [`Activity`] against peers that stop taking what they
+//! Bounds: [`STREAMS_MAX`] requests at once, receive windows of one request's body, hyper's own
+//! limits on resets ("rapid reset"), and [`Activity`] against peers that stop taking what they
 //! asked for.
 
 use std::convert::Infallible;
@@ -12,28 +12,33 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use http::StatusCode;
+use http::request::Parts;
+use http::{Method, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::interval_at;
 
+use crate::coding::Chunks;
 use crate::net::http::activity::{Activity, LOOK_EVERY, State, Stream};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::HEAD_BYTES_MAX;
+use crate::net::http::incoming::{self, body_without_meaning, collect, is_bodiless, no_proxy};
 use crate::net::http::outgoing::{Outgoing, prepare};
-use crate::net::http::{Protocol, Request, problem};
+use crate::net::http::{Duplex, Protocol, Response, Upgrade, problem};
 use crate::runtime::{TaskScope, clock};
 
 /// Requests at once on a connection. A player has a few; a proxy in front has many.
 const STREAMS_MAX: u32 = 128;
 
-/// Receive windows: requests have no bodies, so little more than their heads ever arrives.
+/// Receive windows: the largest request body, and some of them at once.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
 
@@ -62,6 +67,7 @@ where
     let connection = Builder::new(Local(front.scope.clone()))
         .timer(TokioTimer::new())
         .auto_date_header(false)
+        .enable_connect_protocol()
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEAD_BYTES_MAX as u32)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -104,41 +110,39 @@ async fn respond(
     front: &Front,
     link: Link,
     activity: Rc<Activity>,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> http::Response<Body> {
     let mut stream = Stream::open(activity);
+    let upgrade = asks_for(&request);
+    let taken = upgrade.map(|_| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
-    let head_only = head.method == http::Method::HEAD;
-    let response = if body.is_end_stream() {
-        front
-            .answer(Request {
-                method: head.method,
-                uri: head
-                    .uri
-                    .into_parts()
-                    .path_and_query
-                    .map(Into::into)
-                    .unwrap_or_default(),
-                headers: head.headers,
-                body: Bytes::new(),
-                upgrade: None,
-                protocol: Protocol::H2,
-                secure: link.secure,
-                peer: link.peer,
-                direct: None,
-            })
-            .await
+    let head_only = head.method == Method::HEAD;
+    let response = if head.method == Method::CONNECT && upgrade.is_none() {
+        no_proxy()
     } else {
-        problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "a request body is not accepted here",
-        )
+        match receive(&head, body).await {
+            Ok(body) => {
+                let request = incoming::request(head, body, upgrade, (Protocol::H2, link));
+                front.answer(request).await
+            }
+            Err(response) => response,
+        }
     };
-    let (parts, outgoing) = prepare(front, &link, Protocol::H2, head_only, response);
+    let wants = (head_only, upgrade);
+    let (parts, outgoing) = prepare(front, &link, Protocol::H2, wants, response);
     if matches!(outgoing, Outgoing::Chunks(..)) {
         stream.stop_waiting();
     }
     let sent_bytes = front.metrics.sent(Protocol::H2).clone();
+    let (outgoing, stream) = match (outgoing, taken) {
+        (Outgoing::Duplex(start), Some(taken)) => {
+            let sent_bytes = sent_bytes.clone();
+            let hand_over = hand_over(taken, start, sent_bytes, stream);
+            front.scope.spawn_local("http2.upgrade", hand_over);
+            (Outgoing::from(Chunks::default()), None)
+        }
+        (outgoing, _) => (outgoing, Some(stream)),
+    };
     http::Response::from_parts(
         parts,
         Body {
@@ -147,6 +151,51 @@ async fn respond(
             stream,
         },
     )
+}
+
+/// What an extended CONNECT asks for (RFC 8441, section 4).
+fn asks_for(request: &http::Request<Incoming>) -> Option<Upgrade> {
+    let protocol = request.extensions().get::<hyper::ext::Protocol>()?;
+    let is_websocket = request.method() == Method::CONNECT && protocol.as_str() == "websocket";
+    is_websocket.then_some(Upgrade::WebSocket)
+}
+
+/// Reads a body; a reply when something is wrong with it.
+async fn receive(head: &Parts, mut body: Incoming) -> Result<Bytes, Response> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if is_bodiless(&head.method) {
+        return Err(body_without_meaning());
+    }
+    let next = async || match body.frame().await {
+        Some(frame) => frame.map(|frame| Some(frame.into_data().unwrap_or_default())),
+        None => Ok(None),
+    };
+    match collect(head, next).await {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::debug!(%error, "request body broke off");
+            let detail = "the request body broke off";
+            Err(problem(StatusCode::BAD_REQUEST, detail))
+        }
+    }
+}
+
+/// Gives the service its stream, once the head is sent.
+async fn hand_over(
+    taken: OnUpgrade,
+    start: Box<dyn FnOnce(Duplex)>,
+    sent_bytes: Counter,
+    stream: Stream,
+) {
+    match taken.await {
+        Ok(upgraded) => {
+            let upgraded = TokioIo::new(upgraded);
+            start(Duplex::layered(Bytes::new(), upgraded, sent_bytes, stream));
+        }
+        Err(error) => tracing::debug!(%error, "stream ended before its upgrade"),
+    }
 }
 
 /// Runs hyper's tasks on this worker.
@@ -163,7 +212,8 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
 struct Body {
     outgoing: Outgoing,
     sent_bytes: Counter,
-    stream: Stream,
+    /// None once it is handed over.
+    stream: Option<Stream>,
 }
 
 impl http_body::Body for Body {
@@ -176,7 +226,9 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.outgoing.poll_next(cx).map(|chunk| {
             let chunk = chunk?;
-            self.stream.advance();
+            if let Some(stream) = &self.stream {
+                stream.advance();
+            }
             self.sent_bytes.inc_by(chunk.len() as u64);
             Some(Ok(Frame::data(chunk)))
         })

@@ -1,14 +1,18 @@
 use std::cell::Cell;
+use std::future::poll_fn;
 
-use http_body_util::{BodyExt as _, Empty, Full};
+use futures_util::stream;
+use http_body_util::{Empty, Full, StreamBody};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::TokioExecutor;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::*;
-use crate::net::http::Sink;
 use crate::net::http::fake::{self, Fake, LINK, WAIT, until};
+use crate::net::http::{BODY_BYTES_MAX, Sink};
 
 /// A client's end of a connection to a fake service.
 struct Client<B: http_body::Body> {
@@ -122,12 +126,145 @@ async fn head_has_the_length_and_no_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn request_bodies_are_refused() {
+async fn bodies_reach_the_service() {
     local(async {
         let mut client = Client::connect(Fake::default()).await;
+        let large = Bytes::from(vec![b'x'; BODY_BYTES_MAX]);
+        for body in [Bytes::new(), Bytes::from_static(b"hello"), large] {
+            let expected = [b"POST", &body[..]].concat();
+            let response = client.request("POST", "/echo", Full::new(body)).await;
+            assert_eq!(collect(response.unwrap()).await, expected);
+        }
         let body = Full::new(Bytes::from_static(b"body"));
-        let response = client.request("POST", "/hello", body).await.unwrap();
+        let response = client.request("GET", "/hello", body).await.unwrap();
         assert_eq!(response.status(), 413);
+    })
+    .await;
+}
+
+/// A body and what puts pieces into it.
+fn pieces() -> (
+    mpsc::Sender<Bytes>,
+    impl http_body::Body<Data = Bytes, Error = Infallible> + Unpin,
+) {
+    let (send, mut queue) = mpsc::channel(4);
+    let body = stream::poll_fn(move |cx| {
+        let piece = queue.poll_recv(cx);
+        piece.map(|piece| Some(Ok(Frame::data(piece?))))
+    });
+    (send, StreamBody::new(body))
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_too_large_or_too_slow_are_refused() {
+    local(async {
+        let mut client = Client::connect(Fake::default()).await;
+        let (send, body) = pieces();
+        let response = client.request("POST", "/echo", body);
+        let piece = Bytes::from(vec![0; BODY_BYTES_MAX / 2 + 1]);
+        for _ in 0..2 {
+            send.send(piece.clone()).await.unwrap();
+        }
+        assert_eq!(response.await.unwrap().status(), 413);
+
+        let (_send, body) = pieces();
+        let start = clock::now();
+        let response = client.request("POST", "/echo", body).await;
+        assert_eq!(response.unwrap().status(), 408);
+        assert_eq!(start.elapsed().as_secs(), incoming::BODY_WAIT.as_secs());
+    })
+    .await;
+}
+
+impl Client<Empty<Bytes>> {
+    /// An extended CONNECT.
+    async fn connect_to(&mut self, protocol: &'static str, path: &str) -> http::Response<Incoming> {
+        let mut request = http::Request::new(Empty::new());
+        *request.method_mut() = Method::CONNECT;
+        *request.uri_mut() = format!("http://a{path}").parse().unwrap();
+        let protocol = hyper::ext::Protocol::from_static(protocol);
+        request.extensions_mut().insert(protocol);
+        let response = self.requests.send_request(request);
+        timeout(WAIT, response).await.unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn websocket_takes_its_stream_and_the_connection_serves_on() {
+    local(async {
+        let service = Fake::default();
+        let duplexes = service.duplexes.clone();
+        let mut client = Client::connect(service).await;
+        // The settings are here once something else is.
+        client.get("/hello").await;
+        let response = client.connect_to("websocket", "/duplex").await;
+        assert_eq!(response.status(), 200);
+        until(|| !duplexes.borrow().is_empty()).await;
+        let (mut reader, writer) = duplexes.borrow_mut().pop().unwrap().split();
+        let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+        stream.write_all(b"hello").await.unwrap();
+        let mut text = [0; 5];
+        reader.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"hello");
+        let frame = [IoSlice::new(b"wor"), IoSlice::new(b"ld")];
+        assert_eq!(writer.try_write(&frame).unwrap(), 5);
+        stream.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"world");
+        assert_eq!(collect(client.get("/hello").await).await, "hello");
+        drop((reader, writer));
+        assert_eq!(stream.read(&mut text).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn slow_reader_blocks_its_writer_until_it_reads() {
+    local(async {
+        let service = Fake::default();
+        let duplexes = service.duplexes.clone();
+        let mut client = Client::connect(service).await;
+        client.get("/hello").await;
+        let response = client.connect_to("websocket", "/duplex").await;
+        until(|| !duplexes.borrow().is_empty()).await;
+        let (mut reader, writer) = duplexes.borrow_mut().pop().unwrap().split();
+        let bytes = [7; 4096];
+        let mut written = 0;
+        let blocked = async {
+            loop {
+                match writer.try_write(&[IoSlice::new(&bytes)]) {
+                    Ok(bytes) => written += bytes,
+                    Err(error) => break error,
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let error = timeout(WAIT, blocked).await.unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(written < 1 << 20, "{written} bytes wait");
+
+        let mut stream = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+        let mut all = vec![0; written + 4096];
+        let rest = poll_fn(|cx| writer.poll_write(cx, &[IoSlice::new(&bytes)]));
+        let (rest, read) = tokio::join!(rest, stream.read_exact(&mut all));
+        assert_eq!((rest.unwrap(), read.unwrap()), (4096, written + 4096));
+        drop(stream);
+        assert_eq!(reader.read(&mut [0; 1]).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_websockets_are_connected_and_only_where_the_service_does() {
+    local(async {
+        let mut client = Client::connect(Fake::default()).await;
+        client.get("/hello").await;
+        let status = async |client: &mut Client<_>, protocol, path: &str| {
+            client.connect_to(protocol, path).await.status().as_u16()
+        };
+        assert_eq!(status(&mut client, "websocket", "/missing").await, 404);
+        assert_eq!(status(&mut client, "websocket", "/hello").await, 501);
+        assert_eq!(status(&mut client, "connect-udp", "/duplex").await, 501);
+        assert_eq!(client.get("/duplex").await.status(), 426);
     })
     .await;
 }

@@ -1,7 +1,8 @@
 //! HTTP/3 (RFC 9114) by h3 on quinn, on this worker's thread.
 //!
 //! One task a connection, which also runs its requests: what breaks in it ends that connection and
-//! nothing else.
+//! nothing else. Streams of a WebTransport session come among the requests; their first frame tells
+//! them apart.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,20 +10,25 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use h3::error::{Code, ConnectionError, StreamError};
-use h3::quic;
+use h3::ext::Protocol as Extension;
+use h3::proto::frame::Frame;
 use h3::server::{RequestResolver, RequestStream};
-use http::{Method, StatusCode, header};
+use h3_quinn::BidiStream;
+use http::request::Parts;
+use http::{Method, header};
 use tokio::time::{interval_at, timeout};
 
 use crate::net::http::activity::{Activity, LOOK_EVERY, State, Stream};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::HEAD_BYTES_MAX;
+use crate::net::http::incoming::{self, body_without_meaning, collect, is_bodiless, no_proxy};
 use crate::net::http::outgoing::{Outgoing, prepare};
-use crate::net::http::{Protocol, Request, problem};
+use crate::net::http::webtransport::Sessions;
+use crate::net::http::{Protocol, Response, Upgrade};
 use crate::runtime::clock;
 
 /// How long a request head may take, and a write of one slice without progress.
@@ -31,6 +37,9 @@ const WRITE_STALL: Duration = Duration::from_secs(20);
 
 /// How long a drained connection waits for its peer to take the last bytes and to close.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The stream of a request.
+pub(super) type Exchange = RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// Serves a connection until its end.
 pub(in crate::net) async fn serve(connection: quinn::Connection, link: Link, front: Rc<Front>) {
@@ -47,7 +56,12 @@ async fn converse(
     front: Rc<Front>,
 ) -> Result<(), ConnectionError> {
     let mut builder = h3::server::builder();
-    builder.max_field_section_size(HEAD_BYTES_MAX as u64);
+    builder
+        .max_field_section_size(HEAD_BYTES_MAX as u64)
+        .enable_extended_connect(true)
+        .enable_datagram(true)
+        .enable_webtransport(true)
+        .max_webtransport_sessions(1);
     let start = builder.build::<_, Bytes>(h3_quinn::Connection::new(connection.clone()));
     // A peer may allow us no stream to send our settings on.
     let Ok(started) = timeout(HEAD_WAIT, start).await else {
@@ -55,6 +69,7 @@ async fn converse(
     };
     let mut h3 = started?;
     let activity = Rc::new(Activity::default());
+    let sessions = Rc::new(Sessions::default());
     let mut requests = FuturesUnordered::new();
     let mut draining = pin!(front.shutdown().requested());
     let mut drained = false;
@@ -65,13 +80,19 @@ async fn converse(
             accepted = h3.accept() => match accepted? {
                 Some(resolver) => {
                     let stream = Stream::open(activity.clone());
-                    requests.push(respond(resolver, link, front.clone(), stream));
+                    let sessions = sessions.clone();
+                    requests.push(respond(resolver, link, front.clone(), stream, sessions));
                 }
                 None => drained = true,
             },
-            Some(end) = requests.next() => if let Err(error) = end {
-                tracing::debug!(%error, "request ended");
-            },
+            Some(end) = requests.next() => {
+                if let Err(error) = end {
+                    tracing::debug!(%error, "request ended");
+                }
+                if sessions.is_abused() {
+                    return Ok(());
+                }
+            }
             () = draining.as_mut(), if !drained => drain = true,
             _ = look.tick() => match activity.look() {
                 State::Fine => {}
@@ -90,51 +111,64 @@ async fn converse(
 }
 
 async fn respond(
-    resolver: RequestResolver<h3_quinn::Connection, Bytes>,
+    mut resolver: RequestResolver<h3_quinn::Connection, Bytes>,
     link: Link,
     front: Rc<Front>,
     mut activity: Stream,
+    sessions: Rc<Sessions>,
 ) -> Result<(), StreamError> {
-    let Ok(resolved) = timeout(HEAD_WAIT, resolver.resolve_request()).await else {
+    let resolve = async {
+        let first = poll_fn(|cx| resolver.frame_stream.poll_next(cx)).await;
+        if let Ok(Some(Frame::WebTransportStream(session))) = first {
+            let sent_bytes = front.metrics.sent(Protocol::H3).clone();
+            sessions.enter(session, resolver.frame_stream.into_inner(), sent_bytes);
+            return Ok(None);
+        }
+        let resolved = resolver.accept_with_frame(first)?;
+        resolved.resolve().await.map(Some)
+    };
+    let Ok(resolved) = timeout(HEAD_WAIT, resolve).await else {
         return Ok(());
     };
-    let (request, mut stream) = resolved?;
+    let Some((request, mut stream)) = resolved? else {
+        return Ok(());
+    };
     let (head, ()) = request.into_parts();
     let head_only = head.method == Method::HEAD;
-    let response = if has_body(&head.headers, &mut stream).await? {
-        problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "a request body is not accepted here",
-        )
-    } else if head.method == Method::CONNECT {
-        problem(StatusCode::NOT_IMPLEMENTED, "this server is no proxy")
+    let protocol = head.extensions.get::<Extension>();
+    let upgrade = (head.method == Method::CONNECT && protocol == Some(&Extension::WEB_TRANSPORT))
+        .then_some(Upgrade::WebTransport);
+    let response = if head.method == Method::CONNECT && upgrade.is_none() {
+        no_proxy()
     } else {
-        front
-            .answer(Request {
-                method: head.method,
-                uri: head
-                    .uri
-                    .into_parts()
-                    .path_and_query
-                    .map(Into::into)
-                    .unwrap_or_default(),
-                headers: head.headers,
-                body: Bytes::new(),
-                upgrade: None,
-                protocol: Protocol::H3,
-                secure: link.secure,
-                peer: link.peer,
-                direct: None,
-            })
-            .await
+        match receive(&head, &mut stream).await? {
+            Ok(body) => {
+                let request = incoming::request(head, body, upgrade, (Protocol::H3, link));
+                front.answer(request).await
+            }
+            Err(response) => response,
+        }
     };
-    let (parts, mut outgoing) = prepare(&front, &link, Protocol::H3, head_only, response);
+    let wants = (head_only, upgrade);
+    let (parts, outgoing) = prepare(&front, &link, Protocol::H3, wants, response);
+    if let Outgoing::Session(start) = outgoing {
+        return sessions.hold(stream, parts, start).await;
+    }
     if matches!(outgoing, Outgoing::Chunks(..)) {
         activity.stop_waiting();
     }
-    stream
-        .send_response(http::Response::from_parts(parts, ()))
-        .await?;
+    let head = http::Response::from_parts(parts, ());
+    stream.send_response(head).await?;
+    send(stream, outgoing, &activity, &front).await
+}
+
+/// Sends what follows a head.
+async fn send(
+    mut stream: Exchange,
+    mut outgoing: Outgoing,
+    activity: &Stream,
+    front: &Front,
+) -> Result<(), StreamError> {
     while let Some(slice) = poll_fn(|cx| outgoing.poll_next(cx)).await {
         let bytes = slice.len() as u64;
         let Ok(sent) = timeout(WRITE_STALL, stream.send_data(slice)).await else {
@@ -148,11 +182,30 @@ async fn respond(
     stream.finish().await
 }
 
+/// Reads a body; a reply when something is wrong with it.
+async fn receive(
+    head: &Parts,
+    stream: &mut Exchange,
+) -> Result<Result<Bytes, Response>, StreamError> {
+    if head.method == Method::CONNECT {
+        return Ok(Ok(Bytes::new()));
+    }
+    if is_bodiless(&head.method) {
+        let has_body = has_body(&head.headers, stream).await?;
+        return Ok(match has_body {
+            true => Err(body_without_meaning()),
+            false => Ok(Bytes::new()),
+        });
+    }
+    let next = async || {
+        let data = stream.recv_data().await?;
+        Ok(data.map(|mut data| data.copy_to_bytes(data.remaining())))
+    };
+    collect(head, next).await
+}
+
 /// True when a body is announced or has begun to arrive.
-async fn has_body<S: quic::RecvStream>(
-    headers: &http::HeaderMap,
-    stream: &mut RequestStream<S, Bytes>,
-) -> Result<bool, StreamError> {
+async fn has_body(headers: &http::HeaderMap, stream: &mut Exchange) -> Result<bool, StreamError> {
     if headers
         .get(header::CONTENT_LENGTH)
         .is_some_and(|length| length != "0")

@@ -21,11 +21,13 @@ pub(super) mod front;
 pub mod http1;
 pub(super) mod http2;
 pub(super) mod http3;
+mod incoming;
 mod metrics;
 mod outgoing;
 mod problem;
 pub mod range;
 mod session;
+mod webtransport;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::coding::Chunks;
 use crate::net::http::front::{Front, Link};
 use crate::net::http::problem::settle;
-use crate::net::http::{Body, Protocol, Response, Sink};
+use crate::net::http::{Body, Duplex, Protocol, Response, Session, Sink, Upgrade};
 
 /// Buffers between a live reply and its stream: half a second of a busy broadcast. When it is full
 /// the service skips its viewer forward or closes it.
@@ -26,6 +26,10 @@ pub(super) enum Outgoing {
     Chunks(Bytes, Chunks, usize),
     /// Whatever the service puts into its sink.
     Live(mpsc::Receiver<Bytes>),
+    /// The stream is handed over.
+    Duplex(Box<dyn FnOnce(Duplex)>),
+    /// The stream stays open for as long as the session.
+    Session(Box<dyn FnOnce(Session)>),
 }
 
 impl Outgoing {
@@ -43,6 +47,7 @@ impl Outgoing {
                 Poll::Ready(Some(rest.split_to(rest.len().min(SLICE_BYTES_MAX))))
             }
             Self::Live(queue) => queue.poll_recv(cx),
+            Self::Duplex(_) | Self::Session(_) => Poll::Ready(None),
         }
     }
 
@@ -51,6 +56,7 @@ impl Outgoing {
         match self {
             Self::Chunks(rest, chunks, next) => rest.is_empty() && *next >= chunks.as_slice().len(),
             Self::Live(_) => false,
+            Self::Duplex(_) | Self::Session(_) => true,
         }
     }
 }
@@ -66,11 +72,16 @@ pub(super) fn prepare(
     front: &Front,
     link: &Link,
     protocol: Protocol,
-    head_only: bool,
+    (head_only, asked): (bool, Option<Upgrade>),
     response: Response,
 ) -> (Parts, Outgoing) {
-    let response = settle(response, None);
-    let (mut parts, body) = response.into_parts();
+    let (mut parts, body) = settle(response, asked).into_parts();
+    if matches!(body, Body::Duplex(_) | Body::Session(_)) {
+        parts.status = StatusCode::OK;
+    } else if asked.is_some() && parts.status.is_success() {
+        // A success would mean the upgrade (RFC 8441, section 5).
+        parts.status = StatusCode::NOT_IMPLEMENTED;
+    }
     front.metrics.replied(protocol, parts.status);
     front.finish(&mut parts.headers, protocol, link);
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -93,7 +104,9 @@ pub(super) fn prepare(
             }
         }
         // Nobody can begin a reply here: no request names a connection.
-        Body::Begun(_) | Body::Duplex(_) | Body::Session(_) => nothing,
+        Body::Begun(_) => nothing,
+        Body::Duplex(start) => Outgoing::Duplex(start),
+        Body::Session(start) => Outgoing::Session(start),
         Body::Live(_) if head_only => nothing,
         Body::Live(start) => {
             let (sink, queue) = mpsc::channel(LIVE_BUFFERS_MAX);

@@ -4,9 +4,6 @@ use tokio::sync::mpsc;
 
 use crate::net::http::Duplex;
 
-/// Streams of a session that may wait for the service; further ones are refused.
-pub(super) const WAITING_MAX: usize = 16;
-
 /// A WebTransport session. Dropping it ends the session; it ends by itself when the peer leaves.
 #[derive(Debug)]
 pub struct Session {

@@ -21,6 +21,7 @@ use crate::net::http::http1::encoder::{self, Length, Persistence};
 use crate::net::http::http1::io::{poll_discard, poll_read, write};
 use crate::net::http::http1::live::Live;
 use crate::net::http::http1::websocket;
+use crate::net::http::incoming::{BODY_WAIT, is_bodiless};
 use crate::net::http::problem::settle;
 use crate::net::http::{Body, Duplex, Protocol, Reply, Request, Response, Sink, Upgrade, problem};
 use crate::runtime::clock;
@@ -35,9 +36,6 @@ const IDLE_WAIT: Duration = Duration::from_secs(75);
 /// How long to read on after a refusal, so that the peer sees it before the connection resets.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 256 << 10;
-
-/// How long a body may take: the largest one at 26 kbit/s.
-const BODY_WAIT: Duration = Duration::from_secs(20);
 
 /// Leave to send a body (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -216,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             Framing::Length(0) => Bytes::new(),
             _ => Box::pin(self.receive(&head)).await?,
         };
-        if matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        if is_bodiless(&head.method) {
             body = Bytes::new();
         }
         let persistence = match (head.keep_alive, head.http10) {
