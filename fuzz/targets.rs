@@ -21,6 +21,7 @@ use rushlane::probe::playlist::Playlist;
 use rushlane::protocol::interact::command::{self, COMMAND_BYTES_MAX};
 use rushlane::protocol::interact::event;
 use rushlane::protocol::rtmp;
+use rushlane::relay::wire::question::{Answered, Asked};
 use rushlane::relay::wire::{control, stream};
 
 /// Takes any bytes.
@@ -39,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("node_config", node_config),
     ("probe_playlist", probe_playlist),
     ("relay_control", relay_control),
+    ("relay_questions", relay_questions),
     ("relay_stream", relay_stream),
     ("rtmp_session", rtmp_session),
 ];
@@ -220,6 +222,26 @@ fn relay_control(bytes: &[u8]) {
     while let Ok(Some(message)) = control::take(&mut buffer) {
         let mut again = BytesMut::from(&message.encode()[..]);
         assert_eq!(control::take(&mut again), Ok(Some(message)));
+    }
+}
+
+/// Questions and answers of the relay: what is taken survives being encoded and taken again.
+fn relay_questions(bytes: &[u8]) {
+    let mut buffer = BytesMut::from(bytes);
+    while let Ok(Some(asked)) = Asked::take(&mut buffer) {
+        let again = asked.clone().encode().concat();
+        assert_eq!(
+            Asked::take(&mut BytesMut::from(&again[..])),
+            Ok(Some(asked))
+        );
+    }
+    let mut buffer = BytesMut::from(bytes);
+    while let Ok(Some(answered)) = Answered::take(&mut buffer) {
+        let again = answered.clone().encode().concat();
+        assert_eq!(
+            Answered::take(&mut BytesMut::from(&again[..])),
+            Ok(Some(answered))
+        );
     }
 }
 

@@ -72,7 +72,8 @@ pub struct Config {
     /// The most tracks that one child may pull at once.
     pub subscriptions_max: usize,
     /// Group streams that the parent may have open towards this node. Each track that is pulled
-    /// takes one, so this bounds the watched tracks; a permitted stream costs about 9 KB.
+    /// takes one, so this bounds the watched tracks: two of a show and four of a room's events. A
+    /// stream that was used costs about 9 KB.
     pub streams_max: u32,
 }
 
@@ -90,7 +91,7 @@ impl Default for Config {
             orphan_seconds: 30,
             children_max: 256,
             subscriptions_max: 4096,
-            streams_max: 1024,
+            streams_max: 4096,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::live::{AskError, Exchange, QUESTION_BYTES_MAX, Question};
@@ -68,26 +69,25 @@ impl Questions {
         self.scope.spawn("relay.serve.question", async move {
             let _permit = permit;
             let answer = async {
-                let outcome = ask(&exchange, question).await;
+                let outcome = outcome(exchange.ask(question).await);
                 let _child_left = outbox.send(Answered { number, outcome }).await.is_err();
             };
+            // The child waits no longer either.
             tokio::select! {
                 () = answer => {}
+                () = tokio::time::sleep(patience(class)) => {}
                 () = shutdown.requested() => {}
             }
         });
     }
 }
 
-/// Asks the exchange, but does not wait longer than any child does.
-async fn ask(exchange: &Exchange, question: Question) -> Outcome {
-    let wait = patience(question.class);
-    match tokio::time::timeout(wait, exchange.ask(question)).await {
-        Ok(Ok(answer)) if answer.len() <= QUESTION_BYTES_MAX => Outcome::Answer(answer),
-        Ok(Ok(answer)) => Outcome::TooLong(answer.len() as u64),
-        Ok(Err(AskError::TooLong(bytes))) => Outcome::TooLong(bytes as u64),
-        Ok(Err(AskError::Busy(_))) => Outcome::Busy,
-        Ok(Err(AskError::Unreachable(reason))) => Outcome::Unreachable(reason),
-        Err(_) => Outcome::Unreachable("no answer in time".into()),
+fn outcome(answer: Result<Bytes, AskError>) -> Outcome {
+    match answer {
+        Ok(answer) if answer.len() <= QUESTION_BYTES_MAX => Outcome::Answer(answer),
+        Ok(answer) => Outcome::TooLong(answer.len() as u64),
+        Err(AskError::TooLong(bytes)) => Outcome::TooLong(bytes as u64),
+        Err(AskError::Busy(_)) => Outcome::Busy,
+        Err(AskError::Unreachable(reason)) => Outcome::Unreachable(reason),
     }
 }

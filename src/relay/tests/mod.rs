@@ -3,6 +3,9 @@
 mod events;
 mod faults;
 mod flow;
+mod host;
 mod netem;
 pub(super) mod peers;
 mod questions;
+mod requests;
+mod stranger;

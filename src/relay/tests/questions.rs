@@ -1,78 +1,18 @@
 //! Questions travel up: over two hops, over lost links, beside floods, from children that leave.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 
-use crate::live::{Answer, AskError, Authority as Owner, QUESTION_BYTES_MAX, Question};
+use crate::live::{AskError, QUESTION_BYTES_MAX, Question};
 use crate::media::{Class, RoomName};
 use crate::net::tls::Authority;
 use crate::relay::question::in_flight_max;
+use crate::relay::tests::host::{Host, origin};
 use crate::relay::tests::netem::Proxy;
 use crate::relay::tests::peers::*;
-
-/// Answers `CLASS ROOM BODY`, each with a permit of its class that the test gives.
-#[derive(Debug, Default)]
-struct Host {
-    heard: AtomicUsize,
-    answered: AtomicUsize,
-    held: Option<(Class, Semaphore)>,
-}
-
-impl Host {
-    fn open() -> Arc<Self> {
-        Arc::default()
-    }
-
-    /// One that answers no question of `class` before the test says so.
-    fn holding(class: Class) -> Arc<Self> {
-        Arc::new(Self {
-            held: Some((class, Semaphore::new(0))),
-            ..Self::default()
-        })
-    }
-
-    fn release(&self, answers: usize) {
-        self.held.as_ref().unwrap().1.add_permits(answers);
-    }
-
-    fn heard(&self) -> usize {
-        self.heard.load(Ordering::Relaxed)
-    }
-
-    fn answered(&self) -> usize {
-        self.answered.load(Ordering::Relaxed)
-    }
-}
-
-#[derive(Debug)]
-struct Door(Arc<Host>);
-
-impl Owner for Door {
-    fn ask(&self, question: Question) -> Answer {
-        let host = self.0.clone();
-        host.heard.fetch_add(1, Ordering::Relaxed);
-        Box::pin(async move {
-            if let Some((_, permits)) = host.held.as_ref().filter(|held| held.0 == question.class) {
-                permits.acquire().await.unwrap().forget();
-            }
-            host.answered.fetch_add(1, Ordering::Relaxed);
-            let text = format!("{:?} {} ", question.class, question.room);
-            Ok([text.as_bytes(), &question.body].concat().into())
-        })
-    }
-}
-
-fn origin(authority: &Authority, host: &Arc<Host>) -> Node {
-    let origin = Node::new("origin", authority).serve();
-    let door = Door(host.clone());
-    origin.local.exchange.set_authority(Arc::new(door));
-    origin
-}
 
 fn question(class: Class, body: impl Into<Bytes>) -> Question {
     Question {
@@ -84,7 +24,7 @@ fn question(class: Class, body: impl Into<Bytes>) -> Question {
 
 impl Node {
     /// Asks, and waits no longer than a test may.
-    async fn ask(&self, class: Class, body: &'static str) -> Result<Bytes, AskError> {
+    pub(super) async fn ask(&self, class: Class, body: &'static str) -> Result<Bytes, AskError> {
         let answer = self.local.exchange.ask(question(class, body));
         tokio::time::timeout(PATIENCE, answer)
             .await
