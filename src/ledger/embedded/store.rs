@@ -68,7 +68,7 @@ impl Store {
         let repaired = Rc::new(Cell::new(false));
         let seen = repaired.clone();
         let mut builder = Database::builder();
-        // The whole file is read once: a page that rotted is found now, not in the middle of a sale.
+        // The whole file is read once: a page that rotted is found now, not during a sale.
         builder.set_check_integrity_on_open(true);
         builder.set_cache_size(CACHE_BYTES);
         builder.set_repair_callback(move |_| seen.set(true));

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, timeout};
 
+use super::book::Slot;
 use super::store::{Store, Write, Written};
-use super::{Error, Slot};
-use crate::ledger::Config;
 use crate::ledger::metrics::Metrics;
+use crate::ledger::{Config, Error};
 use crate::runtime::{Shutdown, clock};
 
 /// The most writes of one commit: enough for the sync to be shared, few enough to be quick.

@@ -13,8 +13,16 @@
 //!
 //! Spec: docs/MERCHANTS.md, INTERFACE "Order answers".
 
+mod admission;
 mod desk;
+mod life;
+mod metrics;
+mod outbox;
+mod sink;
+mod view;
+mod wish;
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +31,8 @@ use crate::media::RoomName;
 use crate::protocol::interact::Event;
 
 pub use crate::ledger::order::{Filter, State};
-pub use desk::{AnswerError, Decision, Desk, OrderView};
+pub use desk::{AnswerError, Decision, Desk};
+pub use view::OrderView;
 
 /// How orders are taken and passed on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +61,13 @@ pub struct Config {
 }
 
 /// A web service that takes orders (docs/MERCHANTS.md).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
     /// `https://...` or `http://...`.
     pub url: String,
     /// What requests are signed with.
+    #[serde(skip_serializing)]
     pub secret: String,
     /// How long one request may take, in milliseconds.
     #[serde(default = "webhook_timeout_ms")]
@@ -75,6 +85,16 @@ pub struct Nats {
     pub credentials: Option<std::path::PathBuf>,
     /// Where orders are published; a stream of the merchant's must hold it.
     pub subject: String,
+}
+
+impl fmt::Debug for Webhook {
+    /// Neither the secret nor the address, which may hold one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let timeout_ms = &self.timeout_ms;
+        f.debug_struct("Webhook")
+            .field("timeout_ms", timeout_ms)
+            .finish_non_exhaustive()
+    }
 }
 
 const fn webhook_timeout_ms() -> u64 {
@@ -106,3 +126,6 @@ pub struct Change {
     /// The class 0 `order` event, with `to` = the buyer and without a `seq`.
     pub event: Event,
 }
+
+#[cfg(test)]
+mod tests;
