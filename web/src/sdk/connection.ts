@@ -30,7 +30,7 @@ export interface Owner {
   stateChanged(state: State): void;
 }
 
-/** All members of an edge that dies come at once: they spread over this time. */
+/** All members of an edge that dies come at once: they spread over so much for each edge lost. */
 const SPREAD_MS = 5_000;
 /** A link that lived this long was good: the next wait is short again. */
 const STABLE_MS = 8_000;
@@ -40,7 +40,6 @@ const ABSENT_MS = 3_000;
 
 const MUST_STAY_OUT: ReadonlySet<number> = new Set([4400, 4401, 4403]);
 const NO_ROOM = 4404;
-const GOING_AWAY = 1001;
 /** The edge is well, and this link was not: it may come back at once. */
 const SAME_EDGE: ReadonlySet<number> = new Set([4408, 4900]);
 /** Ours: an event is missing between two that came. */
@@ -137,8 +136,8 @@ export class Connection {
     if (opened === null) this.#failures += 1;
     else if (performance.now() - opened > STABLE_MS) this.#backoff.reset();
     if (!SAME_EDGE.has(code) && code !== NO_ROOM) this.#edge += 1;
-    const others = opened !== null && !SAME_EDGE.has(code) && !this.owner.hasHaste();
-    const spread = others ? Math.random() * SPREAD_MS * lossShare(code, reason) : 0;
+    const follows = opened === null || SAME_EDGE.has(code) || this.owner.hasHaste();
+    const spread = follows ? 0 : (Math.random() * SPREAD_MS) / this.edges.length;
     const wait = Math.max(
       retryAfterMs,
       this.#backoff.next() + spread,
@@ -154,11 +153,4 @@ export class Connection {
     this.#state = state;
     this.owner.stateChanged(state);
   }
-}
-
-/** The share of an edge's members that come too: all when it died, else what the edge says. */
-function lossShare(code: number, reason: string): number {
-  if (code !== GOING_AWAY) return 1;
-  const share = Number(/share=([\d.]+)/.exec(reason)?.[1] ?? 1);
-  return Math.min(1, Math.max(0, share));
 }

@@ -44,6 +44,8 @@ export interface Outside {
 const ANSWER_MAX_MS = 12_000;
 /** How long the room knows a key: an older order would be taken for a new one. */
 const KEY_LIFETIME_MS = 24 * 3600 * 1000;
+/** The room looks up as many when we come. */
+const ASKED_MAX = 16;
 const IN_FLIGHT_MS = 1_000;
 const RETRY_MS = 2_000;
 /** Older ones that are settled make room. */
@@ -60,6 +62,15 @@ const RANK: Record<Order["state"], number> = {
   rejected: 5,
   refused: 5,
 };
+
+const UNDECIDED: ReadonlySet<Order["state"]> = new Set([
+  "received",
+  "accepted",
+  "forwarded",
+  "unknown",
+]);
+/** The room is not open here just now, is too slow, or has too much to do. */
+const AGAIN: ReadonlySet<number> = new Set([404, 408, 429]);
 
 /** The orders of this browser in one room. Without a shelf they live as long as the page. */
 export class OrderBook {
@@ -86,6 +97,12 @@ export class OrderBook {
   /** Some order waits for its answer. */
   hasPending(): boolean {
     return this.list().some(({ state }) => state === "pending");
+  }
+
+  /** The keys of the newest orders that the merchant has yet to decide, to be asked for. */
+  undecided(): string[] {
+    const open = this.list().filter(({ state }) => UNDECIDED.has(state));
+    return open.slice(-ASKED_MAX).map(({ key }) => key);
   }
 
   /** Stores, then sends. */
@@ -121,9 +138,8 @@ export class OrderBook {
     const order = this.#orders.get(key) ?? this.#fromElsewhere(key, said);
     if (!order) return false;
     this.#stopTimer(key);
-    if (status === 409) this.#sendLater(order, IN_FLIGHT_MS);
-    else if (status === 429 || status >= 500)
-      this.#sendLater(order, (said.retry_after_s ?? 0) * 1000 || RETRY_MS);
+    const wait = waitOf(said);
+    if (wait !== null) this.#sendLater(order, wait);
     else if (status >= 400) this.#become(order, "refused", said.detail ?? said.reason);
     else this.#become(order, said.state ?? "received", said.reason);
     return true;
@@ -210,6 +226,12 @@ export class OrderBook {
       if (old && state !== "pending") this.#forget(key);
     }
   }
+}
+
+/** How long to wait before the same order is sent again; null: the answer stands. */
+function waitOf({ status = 200, retry_after_s: seconds = 0 }: Bodies["order"]): number | null {
+  if (status === 409) return IN_FLIGHT_MS;
+  return AGAIN.has(status) || status >= 500 ? seconds * 1000 || RETRY_MS : null;
 }
 
 function read(text: string | null): Order | null {

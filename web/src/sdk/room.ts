@@ -57,9 +57,8 @@ export class Room {
   readonly #options: Options;
   #playhead: () => Playhead | null = () => ({});
   #epoch: string | null = null;
-  /** The last numbers of class 0 and 1: of the last event, or of the hello before there was one. */
+  /** The numbers of class 0 and 1 up to which we have everything. */
   #position: Record<string, number> = {};
-  #counted = new Set<number>();
   #you: Member | null = null;
   #presence: Presence | null = null;
   #clockOffset: number | null = null;
@@ -170,6 +169,8 @@ export class Room {
       query.set("epoch", this.#epoch);
       for (const each of ["0", "1"]) query.set(`c${each}`, String(this.#position[each] ?? 0));
     }
+    const undecided = this.#orders.undecided();
+    if (undecided.length > 0) query.set("orders", undecided.join(","));
     return query;
   }
 
@@ -198,10 +199,7 @@ export class Room {
 
   #welcomed(event: EventOf<"hello">): void {
     const { epoch, seq, you, resumed } = event.body;
-    if (!resumed || epoch !== this.#epoch) {
-      this.#counted.clear();
-      this.#position = { ...seq };
-    }
+    if (!resumed) this.#position = { ...seq };
     this.#epoch = epoch;
     this.#you = you;
     this.#tell("hello", event);
@@ -218,17 +216,9 @@ export class Room {
   #isNext({ class: number, seq }: RoomEvent): boolean {
     if (seq === undefined) return true;
     const last = this.#position[number] ?? 0;
-    // Before the first, the state of the room is newer or older than the hello by a little.
-    if (this.#counted.has(number)) {
-      if (seq <= last) return false;
-      if (seq > last + 1) {
-        this.#connection.refill();
-        return false;
-      }
-    }
-    this.#counted.add(number);
-    this.#position[number] = seq;
-    return true;
+    if (seq === last + 1) this.#position[number] = seq;
+    else if (seq > last) this.#connection.refill();
+    return seq === last + 1;
   }
 
   /** Brings an answer to who asked. True when nobody else has to know. */
