@@ -19,6 +19,7 @@ mod config;
 pub mod doors;
 pub mod moderation;
 pub mod orders;
+mod signature;
 mod sketch;
 
 pub use config::{Config, Limits};

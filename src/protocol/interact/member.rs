@@ -147,7 +147,7 @@ mod tests {
         check("u", "a\nb", Some(MemberFault::NameCharacter('\n')));
         check(
             "u",
-            "a\u{300}\u{300}\u{300}",
+            "a\u{300}\u{300}\u{300}\u{300}",
             Some(MemberFault::NameCharacter('\u{300}')),
         );
     }

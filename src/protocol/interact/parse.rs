@@ -135,9 +135,8 @@ fn action(envelope: &mut Map<String, Value>) -> Result<Action, Refusal> {
         return Err(malformed(format_args!("v: this is version {VERSION}")));
     }
     let media_ms = media_ms(envelope)?;
-    let body = match envelope.remove("body") {
-        Some(Value::Object(body)) => body,
-        _ => return Err(malformed("body: an object is needed")),
+    let Some(Value::Object(body)) = envelope.remove("body") else {
+        return Err(malformed("body: an object is needed"));
     };
     let kind = envelope
         .get("type")

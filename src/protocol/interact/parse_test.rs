@@ -72,116 +72,72 @@ fn each_kind_of_command_is_read() {
     );
 }
 
+fn check_fault(kind: &str, body: Value, status: u16, about: &str) {
+    let (found, detail) = fault(kind, body);
+    assert!(
+        found == status && detail.contains(about),
+        "{found} {detail}"
+    );
+}
+
 #[test]
-fn bounds_are_kept_and_named() {
-    let check = |kind: &str, body: Value, status: u16, about: &str| {
-        let (found, detail) = fault(kind, body);
-        assert!(
-            found == status && detail.contains(about),
-            "{found} {detail}"
-        );
-    };
-    check("comment", json!({}), 400, "body.text");
-    check("comment", json!({"text": 7}), 400, "body.text");
-    check(
-        "comment",
-        json!({"text": "\u{3000} \n"}),
-        400,
-        "nothing is said",
-    );
-    check(
-        "comment",
-        json!({"text": "好".repeat(501)}),
-        400,
-        "500 characters",
-    );
-    check(
-        "comment",
-        json!({"text": "😀".repeat(499) + &"a".repeat(100)}),
-        400,
-        "2048 bytes",
-    );
-    check(
+fn bounds_of_comments_and_likes_are_kept_and_named() {
+    let comment = |text: Value, about| check_fault("comment", json!({"text": text}), 400, about);
+    check_fault("comment", json!({}), 400, "body.text");
+    comment(json!(7), "body.text");
+    comment(json!("\u{3000} \n"), "nothing is said");
+    comment(json!("好".repeat(501)), "500 characters");
+    comment(json!("😀".repeat(499) + &"a".repeat(100)), "2048 bytes");
+    check_fault(
         "comment",
         json!({"text": "a", "media_ms": -1}),
         400,
         "media_ms",
     );
-    check(
-        "like",
-        json!({"count": 0, "session": "s", "n": 1}),
-        400,
-        "count",
-    );
-    check(
-        "like",
-        json!({"count": 1001, "session": "s", "n": 1}),
-        400,
-        "1000",
-    );
-    check(
-        "like",
-        json!({"count": 1.5, "session": "s", "n": 1}),
-        400,
-        "count",
-    );
-    check(
-        "like",
-        json!({"count": 1, "session": "", "n": 1}),
-        400,
-        "session",
-    );
-    check(
-        "like",
-        json!({"count": 1, "session": "s", "n": 0}),
-        400,
-        "n:",
-    );
-    check("order", json!({"sku": "s", "quantity": 1}), 400, "key");
-    check(
-        "order",
-        json!({"key": "short", "sku": "s", "quantity": 1}),
-        400,
-        "8 to 64",
-    );
-    check(
-        "order",
-        json!({"key": "with space", "sku": "s", "quantity": 1}),
-        400,
-        "8 to 64",
-    );
-    check(
-        "order",
-        json!({"key": "01JD0000", "sku": "", "quantity": 1}),
-        400,
-        "sku",
-    );
-    check(
-        "order",
-        json!({"key": "01JD0000", "sku": "s", "quantity": 0}),
-        400,
-        "quantity",
-    );
+    let like = |count: Value, session: &str, n: u64, about| {
+        check_fault(
+            "like",
+            json!({"count": count, "session": session, "n": n}),
+            400,
+            about,
+        );
+    };
+    like(json!(0), "s", 1, "count");
+    like(json!(1001), "s", 1, "1000");
+    like(json!(1.5), "s", 1, "count");
+    like(json!(1), "", 1, "session");
+    like(json!(1), "s", 0, "n:");
+}
+
+#[test]
+fn bounds_of_orders_are_kept_and_named() {
+    let order = |key: &str, sku: &str, quantity: u32, about| {
+        let body = json!({"key": key, "sku": sku, "quantity": quantity});
+        check_fault("order", body, 400, about);
+    };
+    check_fault("order", json!({"sku": "s", "quantity": 1}), 400, "key");
+    order("short", "s", 1, "8 to 64");
+    order("with space", "s", 1, "8 to 64");
+    order("01JD0000", "", 1, "sku");
+    order("01JD0000", "s", 0, "quantity");
     let attributes = json!({"note": "x".repeat(16 << 10)});
-    let order = json!({"key": "01JD0000", "sku": "s", "quantity": 1, "attributes": attributes});
-    check("order", order, 413, "16384");
-    check("card", json!({"title": "x".repeat(4 << 10)}), 413, "4096");
-    check(
-        "mod",
-        json!({"action": "mute", "user": "u"}),
-        400,
-        "seconds",
-    );
-    check("mod", json!({"action": "slow", "seconds": 121}), 400, "120");
-    check(
-        "mod",
+    let large = json!({"key": "01JD0000", "sku": "s", "quantity": 1, "attributes": attributes});
+    check_fault("order", large, 413, "16384");
+}
+
+#[test]
+fn bounds_of_hosts_and_moderators_are_kept_and_named() {
+    let decision = |body: Value, about| check_fault("mod", body, 400, about);
+    check_fault("card", json!({"title": "x".repeat(4 << 10)}), 413, "4096");
+    decision(json!({"action": "mute", "user": "u"}), "seconds");
+    decision(json!({"action": "slow", "seconds": 121}), "120");
+    decision(
         json!({"action": "ban", "user": "a b", "seconds": 1}),
-        400,
         "user",
     );
-    check("mod", json!({"action": "praise"}), 400, "praise");
-    check("hello", json!({}), 400, "type");
-    check("comment", json!("text"), 400, "body");
+    decision(json!({"action": "praise"}), "praise");
+    check_fault("hello", json!({}), 400, "type");
+    check_fault("comment", json!("text"), 400, "body");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use unicode_normalization::char::is_combining_mark;
 
-/// How many marks a character may carry. Two are Vietnamese; a pile of them paints over its
-/// neighbours.
-pub const MARKS_MAX: usize = 2;
+/// How many marks a character may carry. Three are Hebrew with its vowels; a pile of them paints
+/// over its neighbours.
+pub const MARKS_MAX: usize = 3;
 
 /// True for what paints onto the character before it.
 #[must_use]

@@ -1,15 +1,26 @@
 //! The rules of an edge: one comment in, one verdict out.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::media::RoomName;
-use crate::protocol::interact::Member;
-use crate::protocol::interact::question::Audit;
-use crate::rooms::moderation::{Config, Verdict};
-use crate::runtime::TaskScope;
-use crate::telemetry::Metrics;
+use crate::protocol::interact::command::{COMMENT_BYTES_MAX, COMMENT_CHARACTERS_MAX};
+use crate::protocol::interact::question::{Audit, Refusal};
+use crate::protocol::interact::{Member, Role};
+use crate::rooms::moderation::buckets::Buckets;
+use crate::rooms::moderation::journal::Journal;
+use crate::rooms::moderation::list::List;
+use crate::rooms::moderation::metrics::Metrics;
+use crate::rooms::moderation::repeats::Repeats;
+use crate::rooms::moderation::review::Reviewer;
+use crate::rooms::moderation::words::ListError;
+use crate::rooms::moderation::{Config, Links, Verdict, links, normalise};
+use crate::runtime::{TaskScope, clock};
+use crate::telemetry;
 
 /// What the rules live on.
 #[derive(Debug)]
@@ -17,7 +28,7 @@ pub struct Parts<'a> {
     /// Named in audit records.
     pub node_name: Arc<str>,
     /// Where decisions are counted.
-    pub metrics: &'a Metrics,
+    pub metrics: &'a telemetry::Metrics,
     /// Owns the tasks that read the list of words and that ask the reviewer.
     pub scope: &'a TaskScope,
     /// Runs them.
@@ -29,32 +40,113 @@ pub struct Parts<'a> {
 pub struct Rules(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {}
+struct Inner {
+    node_name: Arc<str>,
+    refuse_links: bool,
+    allowed_hosts: Vec<String>,
+    list: Arc<List>,
+    buckets: Mutex<Buckets>,
+    repeats: Mutex<Repeats>,
+    reviewer: Option<Reviewer>,
+    journal: Mutex<Journal>,
+    metrics: Metrics,
+}
 
-/// Why the rules cannot be set up.
+/// Why the rules cannot be set up, or a list not be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {}
+pub enum Error {
+    /// The list cannot be read.
+    #[error("{path}: cannot be read: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The list has a fault.
+    #[error("{path}: {error}")]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        error: ListError,
+    },
+    /// Not where one could post to.
+    #[error("review.url: an http or https URL is needed")]
+    ReviewUrl,
+    /// Nobody could ever speak.
+    #[error("comments_per_second and comments_burst must be above 0")]
+    Rate,
+}
+
+/// What a rule says against a comment: its name, what is recorded, what the author is told.
+struct Objection {
+    rule: &'static str,
+    by: Arc<str>,
+    refusal: Refusal,
+}
 
 impl Rules {
     /// Reads the list of words and starts to watch it.
     ///
     /// Errors: the list cannot be read, or a setting makes no sense.
-    pub fn start(_config: &Config, _parts: Parts<'_>) -> Result<Self, Error> {
-        Ok(Self(Arc::new(Inner {})))
+    pub fn start(config: &Config, parts: Parts<'_>) -> Result<Self, Error> {
+        let per_second = config.comments_per_second;
+        if !per_second.is_finite() || per_second < 0.001 || config.comments_burst == 0 {
+            return Err(Error::Rate);
+        }
+        let metrics = Metrics::register(parts.metrics);
+        let list = Arc::new(List::open(config.words_file.as_deref(), metrics.clone())?);
+        let review = config.review.as_ref();
+        let reviewer = review.map(|review| Reviewer::new(review, metrics.clone(), &parts));
+        let repeat = Duration::from_secs(config.repeat_seconds.into());
+        let rules = Self(Arc::new(Inner {
+            node_name: parts.node_name.clone(),
+            refuse_links: config.links == Links::Refuse,
+            allowed_hosts: config
+                .allowed_hosts
+                .iter()
+                .map(|host| host.to_lowercase())
+                .collect(),
+            list: list.clone(),
+            buckets: Mutex::new(Buckets::new(per_second, config.comments_burst)),
+            repeats: Mutex::new(Repeats::new(repeat, config.chorus_min)),
+            reviewer: reviewer.transpose()?,
+            journal: Mutex::default(),
+            metrics,
+        }));
+        let watch = list.watch(parts.scope.shutdown().clone());
+        let _runtime = parts.runtime.enter();
+        parts.scope.spawn("words", watch);
+        Ok(rules)
     }
 
     /// Decides on a comment of `from` in `room`. Takes as long as the review may, and no time to
     /// speak of without one. May be called on any runtime. Cancel-safe.
-    pub async fn check(&self, _room: &RoomName, _from: &Member, text: &str) -> Verdict {
-        Verdict::Allow {
-            text: text.to_owned(),
-            chorus: false,
+    ///
+    /// Moderators, hosts and operators are trusted: their comments are normalised and recorded.
+    pub async fn check(&self, room: &RoomName, from: &Member, text: &str) -> Verdict {
+        let shown = normalise::shown(text);
+        let mut objection = self.0.rules(room, from, &shown);
+        if let (Ok(_), Some(reviewer)) = (&objection, &self.0.reviewer)
+            && from.role < Role::Moderator
+            && !reviewer.allows(room, from, &shown).await
+        {
+            objection = Err(Objection::new("review", 403, "this cannot be said here"));
+        }
+        self.0.record(room, from, &shown, objection.as_ref().err());
+        match objection {
+            Ok(chorus) => Verdict::Allow {
+                text: shown,
+                chorus,
+            },
+            Err(Objection { rule, refusal, .. }) => Verdict::Refuse { refusal, rule },
         }
     }
 
     /// Reads the list of words again, now. On an error the old one stays.
     pub fn reload(&self) -> Result<(), Error> {
-        Ok(())
+        self.0.list.reload()
     }
 
     /// Takes the records of what was decided since the last time, oldest first in each room; to be
@@ -62,6 +154,85 @@ impl Rules {
     /// and counted.
     #[must_use]
     pub fn take_audit(&self) -> Vec<(RoomName, Vec<Audit>)> {
-        Vec::new()
+        self.0.journal.lock().take()
     }
 }
+
+impl Inner {
+    /// All rules but the review, cheapest first. `Ok(true)`: many say the same just now.
+    fn rules(&self, room: &RoomName, from: &Member, shown: &str) -> Result<bool, Objection> {
+        if shown.is_empty() {
+            return Err(Objection::new("empty", 400, "nothing of it can be seen"));
+        }
+        let characters = shown.chars().count();
+        if characters > COMMENT_CHARACTERS_MAX || shown.len() > COMMENT_BYTES_MAX {
+            return Err(Objection::new("length", 400, "the comment is too long"));
+        }
+        if from.role >= Role::Moderator {
+            return Ok(false);
+        }
+        let now = clock::now();
+        let taken = self.buckets.lock().take(now, &from.id);
+        taken.map_err(|wait| Objection::new("rate", 429, "too many comments").until(wait))?;
+        if self.refuse_links && links::find(shown, &self.allowed_hosts).is_some() {
+            return Err(Objection::new("links", 403, "links are not allowed here"));
+        }
+        let folded = normalise::folded(shown);
+        if let Some(line) = self.list.find(&folded) {
+            let objection = Objection::new("words", 403, "this cannot be said here");
+            return Err(Objection {
+                by: format!("words:{line}").into(),
+                ..objection
+            });
+        }
+        let noted = self.repeats.lock().note(now, room, &from.id, &folded);
+        noted.map_err(|wait| Objection::new("repeats", 429, "you have just said that").until(wait))
+    }
+
+    fn record(&self, room: &RoomName, from: &Member, shown: &str, objection: Option<&Objection>) {
+        self.metrics
+            .decided(objection.map_or("allow", |objection| objection.rule));
+        let record = Audit {
+            at: clock::unix_us() / 1000,
+            node: self.node_name.clone(),
+            by: objection.map_or_else(|| "rules".into(), |objection| objection.by.clone()),
+            action: if objection.is_some() {
+                "refuse"
+            } else {
+                "allow"
+            }
+            .into(),
+            user: from.id.clone(),
+            text: shown.to_owned(),
+        };
+        if !self.journal.lock().keep(room, record) {
+            self.metrics.audit_lost.inc();
+        }
+    }
+}
+
+impl Objection {
+    fn new(rule: &'static str, status: u16, detail: &str) -> Self {
+        Self {
+            rule,
+            by: rule.into(),
+            refusal: Refusal {
+                status,
+                code: rule.to_owned(),
+                detail: detail.to_owned(),
+                retry_after_s: None,
+            },
+        }
+    }
+
+    /// It may be said after `wait`; rounded up.
+    fn until(mut self, wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        self.refusal.retry_after_s = Some(seconds);
+        self
+    }
+}
+
+#[cfg(test)]
+#[path = "rules_test.rs"]
+mod tests;

@@ -181,3 +181,110 @@ fn refusal(status: u16, code: &str, detail: &str, retry_after_s: u32) -> Refusal
         retry_after_s: Some(retry_after_s),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Class;
+
+    fn member(id: &str, role: Role) -> Member {
+        Member::new(id, "", role).unwrap()
+    }
+
+    fn event(at_ms: i64, moderation: &Moderation) -> Event {
+        let body = serde_json::to_value(moderation).unwrap();
+        Event::new(Kind::Mod, Class::Order, "01J", at_ms, body)
+    }
+
+    fn code(result: Result<(), Refusal>) -> Option<(String, Option<u32>)> {
+        result
+            .err()
+            .map(|refusal| (refusal.code, refusal.retry_after_s))
+    }
+
+    #[test]
+    fn mute_and_ban_end_by_themselves_or_by_a_word() {
+        let (li, mei) = (member("li", Role::Viewer), member("mei", Role::Viewer));
+        let mut sanctions = Sanctions::default();
+        let (user, seconds) = (li.id.clone(), 60);
+        let mute = Moderation::Mute { user, seconds };
+        assert_eq!(sanctions.apply(&event(1000, &mute)), Some(mute));
+        assert_eq!(
+            code(sanctions.may_speak(&li, 2000)),
+            Some(("muted".into(), Some(59)))
+        );
+        assert_eq!(code(sanctions.may_enter(&li, 2000)), None);
+        assert_eq!(code(sanctions.may_speak(&mei, 2000)), None);
+        assert_eq!(code(sanctions.may_speak(&li, 61_000)), None);
+
+        let user = mei.id.clone();
+        sanctions.apply(&event(1000, &Moderation::Ban { user, seconds }));
+        assert_eq!(
+            code(sanctions.may_enter(&mei, 60_999)),
+            Some(("banned".into(), Some(1)))
+        );
+        assert_eq!(code(sanctions.may_speak(&mei, 2000)).unwrap().0, "banned");
+        let user = mei.id.clone();
+        sanctions.apply(&event(3000, &Moderation::Unban { user }));
+        assert_eq!(code(sanctions.may_enter(&mei, 3000)), None);
+    }
+
+    #[test]
+    fn slow_mode_holds_viewers_back() {
+        let (li, host) = (member("li", Role::Viewer), member("host", Role::Host));
+        let mut sanctions = Sanctions::default();
+        sanctions.decide(&Moderation::Slow { seconds: 10 }, 0);
+        for member in [&li, &host] {
+            assert_eq!(code(sanctions.may_speak(member, 1000)), None);
+            sanctions.has_spoken(member, 1000);
+        }
+        assert_eq!(
+            code(sanctions.may_speak(&li, 1500)),
+            Some(("slow_mode".into(), Some(10)))
+        );
+        assert_eq!(code(sanctions.may_speak(&host, 1500)), None);
+        assert_eq!(code(sanctions.may_speak(&li, 11_000)), None);
+        sanctions.decide(&Moderation::Slow { seconds: 0 }, 2000);
+        assert_eq!(code(sanctions.may_speak(&li, 2000)), None);
+    }
+
+    #[test]
+    fn list_makes_the_same_sanctions() {
+        let list = vec![
+            ("a".into(), 5000, true),
+            ("a".into(), 9000, false),
+            ("b".into(), 7, true),
+        ];
+        let mut sanctions = Sanctions::new(&list, 3);
+        assert_eq!(sanctions.list(10), list[..2]);
+        sanctions.sweep(6000);
+        assert_eq!(sanctions.list(10), list[1..2]);
+        assert_eq!(sanctions.slow_seconds(), 3);
+    }
+
+    #[test]
+    fn sanctions_are_bounded_and_the_shortest_goes_first() {
+        let mut sanctions = Sanctions::default();
+        for n in 0..=SANCTIONS_MAX {
+            let (user, seconds) = (n.to_string().into(), 100 + u32::try_from(n).unwrap());
+            sanctions.decide(&Moderation::Mute { user, seconds }, 0);
+        }
+        assert_eq!(sanctions.list(0).len(), SANCTIONS_MAX);
+        assert_eq!(
+            code(sanctions.may_speak(&member("0", Role::Viewer), 0)),
+            None
+        );
+        assert!(sanctions.may_speak(&member("1", Role::Viewer), 0).is_err());
+    }
+
+    #[test]
+    fn other_events_change_nothing() {
+        let mut sanctions = Sanctions::default();
+        let mut other = event(0, &Moderation::Slow { seconds: 9 });
+        other.kind = Kind::Notice;
+        assert_eq!(sanctions.apply(&other), None);
+        let odd = Event::new(Kind::Mod, Class::Order, "01J", 0, "odd".into());
+        assert_eq!(sanctions.apply(&odd), None);
+        assert_eq!(sanctions.slow_seconds(), 0);
+    }
+}
