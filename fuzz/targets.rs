@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use rushlane::coding::amf0;
 use rushlane::container::flv::read::{self, Tag};
 use rushlane::media::codec::{AudioCodec, AudioConfig, Config, VideoCodec, VideoConfig, avc};
+use rushlane::net::http::BODY_BYTES_MAX;
 use rushlane::net::http::http1;
 use rushlane::net::http::range::{self, Wanted};
 use rushlane::node::{self, Role};
@@ -128,11 +129,12 @@ fn hls_directives(bytes: &[u8]) {
     }
 }
 
-/// HTTP/1.1 heads: the portions in which they arrive make no difference.
+/// HTTP/1.1 heads and bodies: the portions in which they arrive make no difference.
 fn http1_head(bytes: &[u8]) {
     let read = |portion: usize| {
         let mut decoder = http1::Decoder::default();
-        let mut heads = Vec::new();
+        let mut body = None;
+        let mut seen = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
             assert!(decoder.room() > 0);
@@ -140,21 +142,40 @@ fn http1_head(bytes: &[u8]) {
             decoder.push(now);
             rest = later;
             loop {
-                match decoder.next() {
-                    Ok(Some(head)) => heads.push(format!("{head:?}")),
+                match http1_next(&mut decoder, &mut body) {
+                    Ok(Some(text)) => seen.push(text),
                     Ok(None) => break,
                     Err(fault) => {
-                        assert!(
-                            fault.status().is_client_error() || fault.status().is_server_error()
-                        );
-                        return heads;
+                        let status = fault.status();
+                        assert!(status.is_client_error() || status.is_server_error());
+                        return seen;
                     }
                 }
             }
         }
-        heads
+        seen
     };
     assert_eq!(read(7), read(usize::MAX));
+}
+
+/// The next head, or the body that a head announced, as text.
+fn http1_next(
+    decoder: &mut http1::Decoder,
+    expected: &mut Option<http1::Incoming>,
+) -> Result<Option<String>, http1::Fault> {
+    let Some(body) = expected else {
+        let Some(head) = decoder.next()? else {
+            return Ok(None);
+        };
+        *expected = Some(http1::Incoming::new(head.framing)?);
+        return Ok(Some(format!("{head:?}")));
+    };
+    let Some(bytes) = decoder.body(body)? else {
+        return Ok(None);
+    };
+    assert!(bytes.len() <= BODY_BYTES_MAX);
+    *expected = None;
+    Ok(Some(format!("{bytes:?}")))
 }
 
 /// Range headers: the first two bytes are the length of the body, the rest is the header.

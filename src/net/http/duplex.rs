@@ -265,3 +265,7 @@ impl fmt::Debug for Writer {
         f.write_str("Writer")
     }
 }
+
+#[cfg(test)]
+#[path = "duplex_test.rs"]
+mod tests;

@@ -22,7 +22,7 @@ pub enum Framing {
 
 /// A body of which a part has arrived.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub struct Incoming {
     bytes: BytesMut,
     next: Next,
 }
@@ -43,7 +43,7 @@ enum Next {
 
 impl Incoming {
     /// Expects a body. Errors when it is too large.
-    pub(super) fn new(framing: Framing) -> Result<Self, Fault> {
+    pub fn new(framing: Framing) -> Result<Self, Fault> {
         let next = match framing {
             Framing::Chunked => Next::Size,
             Framing::Length(length) => usize::try_from(length)

@@ -145,7 +145,7 @@ impl Decoder {
     }
 
     /// Takes what is here of `body`; the body's bytes, once it is whole.
-    pub(super) fn body(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
+    pub fn body(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Fault> {
         let whole = body.advance(&mut self.pending);
         if self.pending.is_empty() {
             self.pending = BytesMut::new();

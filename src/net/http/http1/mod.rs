@@ -17,7 +17,7 @@ mod io;
 mod live;
 mod websocket;
 
-pub use body::Framing;
+pub use body::{Framing, Incoming};
 pub(in crate::net) use connection::serve;
 pub use decoder::{Decoder, FIELDS_MAX, Fault, HEAD_BYTES_MAX, Head};
 pub(super) use encoder::encode;
