@@ -17,13 +17,13 @@ use crate::relay::tests::netem::Proxy;
 use crate::relay::tests::peers::*;
 
 /// The events of the room `demo`, with one track.
-struct Events {
+pub(super) struct Events {
     broadcast: broadcast::Producer,
     track: Producer,
 }
 
 impl Events {
-    fn new(store: &Store, class: Class) -> Self {
+    pub(super) fn new(store: &Store, class: Class) -> Self {
         let info = Info {
             room: RoomName::parse("demo").unwrap(),
             kind: Holds::Events,
@@ -37,7 +37,7 @@ impl Events {
     }
 
     /// Opens the group that begins with an event at `ms`.
-    fn open(&self, id: u64, ms: i64) -> GroupProducer {
+    pub(super) fn open(&self, id: u64, ms: i64) -> GroupProducer {
         let head = Head {
             id: Id(id),
             discontinuities: 0,
@@ -61,7 +61,7 @@ fn data(name: &str, class: Class) -> TrackInfo {
     }
 }
 
-fn event(ms: i64, bytes: usize) -> Frame {
+pub(super) fn event(ms: i64, bytes: usize) -> Frame {
     Frame {
         dts: ms,
         composition: 0,
@@ -89,7 +89,7 @@ async fn next(reader: &mut Reader, count: usize) -> String {
 }
 
 /// A reader of the whole window on `node`, once the room is here.
-async fn reader(node: &Node) -> Reader {
+pub(super) async fn reader(node: &Node) -> Reader {
     let found = || node.store().events("demo").as_ref().and_then(track);
     eventually("the events are announced", || found().is_some()).await;
     found().unwrap().read_from(Start::Oldest)

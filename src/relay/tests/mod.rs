@@ -4,6 +4,7 @@ mod events;
 mod faults;
 mod flow;
 mod host;
+mod latency;
 mod netem;
 pub(super) mod peers;
 mod questions;

@@ -46,7 +46,7 @@ impl Node {
 }
 
 /// Origin, middle and leaf, linked.
-async fn two_hops(authority: &Authority, host: &Arc<Host>) -> [Node; 3] {
+pub(super) async fn two_hops(authority: &Authority, host: &Arc<Host>) -> [Node; 3] {
     let origin = origin(authority, host);
     let middle = Node::new("middle", authority)
         .serve()
