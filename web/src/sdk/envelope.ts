@@ -35,7 +35,7 @@ export interface Card {
 }
 
 /** Something of the room's state inside a snapshot: the body, and where it belongs. */
-export type Placed<B> = B & { media_ms?: number; wall_ms?: number; at?: number };
+export type Placed<B> = B & { media_ms?: number; wall_ms?: number | null; at?: number };
 
 /** The bodies, by type of event. */
 export interface Bodies {
@@ -108,8 +108,8 @@ export interface EventOf<K extends Kind> {
   ref?: string;
   to?: string;
   from?: Member;
-  /** `wall_ms`: when the picture at `media_ms` was captured. */
-  body: Bodies[K] & { wall_ms?: number };
+  /** `wall_ms`: when the picture at `media_ms` was captured; null without a picture. */
+  body: Bodies[K] & { wall_ms?: number | null };
 }
 
 /** Any event. */

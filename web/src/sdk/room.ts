@@ -254,7 +254,7 @@ export class Room {
     const tell = () => this.#tell(type, event);
     if (number !== 1 || media_ms === undefined) return tell();
     const { wall_ms } = body;
-    this.#held.until({ media_ms, ...(wall_ms === undefined ? {} : { wall_ms }) }, tell);
+    this.#held.until({ media_ms, ...(typeof wall_ms === "number" ? { wall_ms } : {}) }, tell);
   }
 
   #isNew(id: string): boolean {
