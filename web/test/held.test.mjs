@@ -50,19 +50,21 @@ test("what is cleared is never told", () => {
   mock.timers.tick(60_000);
 });
 
-test("times are compared on the timeline that both have", () => {
+test("times are compared on the timeline that both have, or by the clock", () => {
   const table = [
     [{ media_ms: 10, wall_ms: 99 }, { media_ms: 10 }, true],
     [{ media_ms: 11, wall_ms: 0 }, { media_ms: 10 }, false],
     [{ media_ms: 11, wall_ms: 50 }, { wall_ms: 50 }, true],
     [{ media_ms: 0, wall_ms: 51 }, { wall_ms: 50 }, false],
     [{ media_ms: 5 }, { wall_ms: 50 }, true],
+    [{ media_ms: 5, wall_ms: NOW }, {}, true],
+    [{ media_ms: 5, wall_ms: NOW + 1 }, {}, false],
     [{ media_ms: 5 }, null, false],
     // FLV's timestamps wrap after 49 days.
     [{ media_ms: 2 ** 32 + 5 }, { media_ms: 10 }, true],
     [{ media_ms: 2 ** 32 + 5 }, { media_ms: 2 ** 32 - 5 }, false],
   ];
   for (const [at, head, reached] of table) {
-    assert.equal(isReached(at, head), reached, JSON.stringify([at, head]));
+    assert.equal(isReached(at, head, NOW), reached, JSON.stringify([at, head]));
   }
 });

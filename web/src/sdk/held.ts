@@ -52,22 +52,22 @@ export class Held {
     clearTimeout(this.#timer);
     const head = this.playhead();
     const now = this.now();
-    const due = this.#waiting.filter(({ at, deadline }) => now > deadline || isReached(at, head));
+    const due = this.#waiting.filter(
+      ({ at, deadline }) => now > deadline || isReached(at, head, now),
+    );
     this.#waiting = this.#waiting.filter((one) => !due.includes(one));
     this.#timer = this.#waiting.length > 0 ? setTimeout(() => this.#look(), LOOK_MS) : undefined;
     for (const { deliver } of due) deliver();
   }
 }
 
-/** Whether the playhead has come to `at`; what cannot be compared does not wait. */
-export function isReached(at: Playhead, head: Playhead | null): boolean {
+/** Whether the playhead has come to `at`; when the two cannot be compared, the clock decides. */
+export function isReached(at: Playhead, head: Playhead | null, now: number): boolean {
   if (head === null) return false;
   if (head.media_ms !== undefined && at.media_ms !== undefined) {
-    const ahead = wrapped(at.media_ms - head.media_ms);
-    return ahead <= 0;
+    return wrapped(at.media_ms - head.media_ms) <= 0;
   }
-  if (head.wall_ms !== undefined && at.wall_ms !== undefined) return at.wall_ms <= head.wall_ms;
-  return true;
+  return at.wall_ms === undefined || at.wall_ms <= (head.wall_ms ?? now);
 }
 
 /** The shortest way between two times that wrap. */
