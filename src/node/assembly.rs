@@ -267,6 +267,7 @@ impl Parts {
         let node_name: Arc<str> = self.name.as_str().into();
         let rules = moderation::Parts {
             node_name: node_name.clone(),
+            exchange: self.exchange.clone(),
             metrics: &self.metrics,
             scope,
             runtime: &runtime,

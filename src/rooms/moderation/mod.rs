@@ -4,8 +4,8 @@
 //! filtered words, repetitions and, where configured, the operator's own review. [`Sanctions`] are
 //! a room's, the same on every node: who is muted, who is banned, how slowly all speak.
 //!
-//! Deliberately knows no socket, no relay and no ledger: decisions are kept as audit records until
-//! somebody takes them ([`Rules::take_audit`]).
+//! Deliberately knows no socket, no relay and no ledger: every decision becomes an audit record,
+//! which travels to the room's origin as a question and is stored there.
 //!
 //! Invariants:
 //! - A comment is decided within [`Config::review`]'s limit, whatever the reviewer does.

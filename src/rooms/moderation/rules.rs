@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use crate::live::Exchange;
 use crate::media::RoomName;
 use crate::protocol::interact::command::{COMMENT_BYTES_MAX, COMMENT_CHARACTERS_MAX};
 use crate::protocol::interact::question::{Audit, Refusal};
@@ -27,6 +28,8 @@ use crate::telemetry;
 pub struct Parts<'a> {
     /// Named in audit records.
     pub node_name: Arc<str>,
+    /// The way to the origins, which keep the audit records.
+    pub exchange: Exchange,
     /// Where decisions are counted.
     pub metrics: &'a telemetry::Metrics,
     /// Owns the tasks that read the list of words and that ask the reviewer.
@@ -48,7 +51,7 @@ struct Inner {
     buckets: Mutex<Buckets>,
     repeats: Mutex<Repeats>,
     reviewer: Option<Reviewer>,
-    journal: Mutex<Journal>,
+    journal: Arc<Journal>,
     metrics: Metrics,
 }
 
@@ -87,7 +90,7 @@ struct Objection {
 }
 
 impl Rules {
-    /// Reads the list of words and starts to watch it.
+    /// Reads the list of words, watches it from now on, and reports decisions to the origins.
     ///
     /// Errors: the list cannot be read, or a setting makes no sense.
     pub fn start(config: &Config, parts: Parts<'_>) -> Result<Self, Error> {
@@ -99,6 +102,7 @@ impl Rules {
         let list = Arc::new(List::open(config.words_file.as_deref(), metrics.clone())?);
         let review = config.review.as_ref();
         let reviewer = review.map(|review| Reviewer::new(review, metrics.clone(), &parts));
+        let journal = Arc::new(Journal::new(parts.exchange.clone(), metrics.clone()));
         let repeat = Duration::from_secs(config.repeat_seconds.into());
         let rules = Self(Arc::new(Inner {
             node_name: parts.node_name.clone(),
@@ -112,12 +116,13 @@ impl Rules {
             buckets: Mutex::new(Buckets::new(per_second, config.comments_burst)),
             repeats: Mutex::new(Repeats::new(repeat, config.chorus_min)),
             reviewer: reviewer.transpose()?,
-            journal: Mutex::default(),
+            journal: journal.clone(),
             metrics,
         }));
-        let watch = list.watch(parts.scope.shutdown().clone());
+        let shutdown = parts.scope.shutdown();
         let _runtime = parts.runtime.enter();
-        parts.scope.spawn("words", watch);
+        parts.scope.spawn("words", list.watch(shutdown.clone()));
+        parts.scope.spawn("audit", journal.report(shutdown.clone()));
         Ok(rules)
     }
 
@@ -147,14 +152,6 @@ impl Rules {
     /// Reads the list of words again, now. On an error the old one stays.
     pub fn reload(&self) -> Result<(), Error> {
         self.0.list.reload()
-    }
-
-    /// Takes the records of what was decided since the last time, oldest first in each room; to be
-    /// sent to the origin about every second. Bounded: of what nobody takes, the newest are lost
-    /// and counted.
-    #[must_use]
-    pub fn take_audit(&self) -> Vec<(RoomName, Vec<Audit>)> {
-        self.0.journal.lock().take()
     }
 }
 
@@ -205,9 +202,7 @@ impl Inner {
             user: from.id.clone(),
             text: shown.to_owned(),
         };
-        if !self.journal.lock().keep(room, record) {
-            self.metrics.audit_lost.inc();
-        }
+        self.journal.keep(room, record);
     }
 }
 
