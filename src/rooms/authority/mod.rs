@@ -15,7 +15,19 @@
 //!
 //! Spec: docs/INTERACTION.md.
 
+mod audience;
+mod audit;
+mod clock;
+mod generations;
+mod history;
+mod likes;
+mod metrics;
+mod open;
+mod presence;
+mod program;
+mod room;
 mod service;
+mod tracks;
 
 use std::sync::Arc;
 
