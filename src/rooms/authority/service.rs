@@ -15,7 +15,7 @@ use crate::live::{self, AskError, QUESTION_BYTES_MAX, Store};
 use crate::media::RoomName;
 use crate::protocol::interact::command::{self, Moderation, Program};
 use crate::protocol::interact::question::{Audit, OrderAnswer, Refusal};
-use crate::protocol::interact::{Answer, Event, Member, Question};
+use crate::protocol::interact::{Answer, Event, Member, Question, Role};
 use crate::rooms::authority::audit::Trail;
 use crate::rooms::authority::clock::{Clock, MediaClock};
 use crate::rooms::authority::metrics::Metrics;
@@ -185,6 +185,14 @@ impl Shared {
             Question::Orders { buyer } => Answer::Events {
                 events: self.desk.recent(room, &buyer.id).await,
             },
+            // The operator's word opens a room before its show.
+            Question::Program { by, program } if by.role == Role::Admin => {
+                let said = match self.find_or_open(room) {
+                    Ok(open) => self.program(room, &open, by, program).await,
+                    Err(refusal) => Err(refusal),
+                };
+                said.map_or_else(Answer::Refused, |event| Answer::Taken { event })
+            }
             question => {
                 let answer = match self.find(room) {
                     Some(open) => self.of_room(room, &open, question).await,
