@@ -19,7 +19,7 @@ help: ## this list
 # === what a bare machine lacks ===
 
 setup: web/node_modules/.package-lock.json tests/e2e/node_modules/.package-lock.json tests/.venv/done ## install what is missing
-	@scripts/setup.sh ffmpeg ffprobe chromium curl openssl dejavu
+	@scripts/setup.sh ffmpeg ffprobe chromium curl nats-server openssl dejavu
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	@scripts/setup.sh node npm

@@ -16,6 +16,7 @@ package_of() {
     chromium) [[ -n ${RUSHLANE_CHROMIUM:-} ]] || has chromium || echo chromium ;;
     dejavu) [[ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono-Bold.ttf ]] || echo fonts-dejavu-core ;;
     curl | openssl) has "$1" || echo "$1" ;;
+    nats-server) has nats-server || [[ -x /usr/sbin/nats-server ]] || echo nats-server ;;
     taskset) has taskset || echo util-linux ;;
     nginx) [[ -x /usr/sbin/nginx ]] || echo nginx-light ;;
     nginx-rtmp) [[ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ]] || echo libnginx-mod-rtmp ;;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::embedded;
 use super::metrics::Metrics;
 use super::order::{Depth, Entry, Filter, Id, Order, Put, Revision};
 use super::{Backend, Config, Error};
+use super::{embedded, jetstream};
 use crate::media::RoomName;
 use crate::protocol::interact::question::Audit;
 use crate::runtime::TaskScope;
@@ -20,6 +20,7 @@ pub struct Ledger(Arc<Store>);
 #[derive(Debug)]
 enum Store {
     Embedded(embedded::Book),
+    Jetstream(jetstream::Book),
 }
 
 impl Ledger {
@@ -35,7 +36,9 @@ impl Ledger {
             Backend::Embedded => {
                 Store::Embedded(embedded::Book::open(config, &metrics, scope).await)
             }
-            Backend::Jetstream => return Err(Error::Setup("JetStream is not built in".into())),
+            Backend::Jetstream => {
+                Store::Jetstream(jetstream::Book::open(config, &metrics, scope).await?)
+            }
         })))
     }
 
@@ -43,6 +46,7 @@ impl Ledger {
     pub fn is_healthy(&self) -> Result<(), String> {
         match &*self.0 {
             Store::Embedded(book) => book.is_healthy(),
+            Store::Jetstream(book) => book.is_healthy(),
         }
     }
 
@@ -51,6 +55,7 @@ impl Ledger {
     pub fn depth(&self) -> Depth {
         match &*self.0 {
             Store::Embedded(book) => book.depth(),
+            Store::Jetstream(book) => book.depth(),
         }
     }
 
@@ -58,6 +63,7 @@ impl Ledger {
     pub async fn order(&self, id: &Id) -> Result<Option<Entry>, Error> {
         match &*self.0 {
             Store::Embedded(book) => book.order(id).await,
+            Store::Jetstream(book) => book.order(id).await,
         }
     }
 
@@ -65,6 +71,7 @@ impl Ledger {
     pub async fn put(&self, order: &Order, expected: Revision) -> Result<Put, Error> {
         match &*self.0 {
             Store::Embedded(book) => book.put(order, expected).await,
+            Store::Jetstream(book) => book.put(order, expected).await,
         }
     }
 
@@ -72,6 +79,7 @@ impl Ledger {
     pub async fn due(&self, now: i64, max: usize) -> Result<Vec<Entry>, Error> {
         match &*self.0 {
             Store::Embedded(book) => book.due(now, max).await,
+            Store::Jetstream(book) => book.due(now, max).await,
         }
     }
 
@@ -84,6 +92,7 @@ impl Ledger {
     ) -> Result<Vec<Entry>, Error> {
         match &*self.0 {
             Store::Embedded(book) => book.by_buyer(room, buyer, max).await,
+            Store::Jetstream(book) => book.by_buyer(room, buyer, max).await,
         }
     }
 
@@ -91,6 +100,7 @@ impl Ledger {
     pub async fn list(&self, filter: &Filter) -> Result<Vec<Entry>, Error> {
         match &*self.0 {
             Store::Embedded(book) => book.list(filter).await,
+            Store::Jetstream(book) => book.list(filter).await,
         }
     }
 
@@ -98,6 +108,7 @@ impl Ledger {
     pub async fn load_rooms(&self) -> Result<Vec<(RoomName, Bytes)>, Error> {
         match &*self.0 {
             Store::Embedded(book) => book.load_rooms().await,
+            Store::Jetstream(book) => book.load_rooms().await,
         }
     }
 
@@ -105,6 +116,7 @@ impl Ledger {
     pub async fn save_room(&self, room: &RoomName, state: Bytes) -> Result<(), Error> {
         match &*self.0 {
             Store::Embedded(book) => book.save_room(room, state).await,
+            Store::Jetstream(book) => book.save_room(room, state).await,
         }
     }
 
@@ -112,6 +124,7 @@ impl Ledger {
     pub async fn append_audit(&self, room: &RoomName, records: Vec<Audit>) -> Result<(), Error> {
         match &*self.0 {
             Store::Embedded(book) => book.append_audit(room, records).await,
+            Store::Jetstream(book) => book.append_audit(room, records).await,
         }
     }
 
@@ -124,6 +137,7 @@ impl Ledger {
     ) -> Result<Vec<Audit>, Error> {
         match &*self.0 {
             Store::Embedded(book) => book.audit(room, before_ms, max).await,
+            Store::Jetstream(book) => book.audit(room, before_ms, max).await,
         }
     }
 }

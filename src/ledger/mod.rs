@@ -14,7 +14,9 @@
 mod book;
 mod embedded;
 mod error;
+mod jetstream;
 mod metrics;
+pub mod nats;
 pub mod order;
 
 use std::path::PathBuf;
@@ -59,10 +61,9 @@ pub enum Backend {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JetstreamConfig {
-    /// `nats://HOST:PORT` or `tls://HOST:PORT`, at least one.
+    /// `nats://HOST:PORT` or `tls://HOST:PORT`, at least one; `USER:PASSWORD@` before the host when
+    /// the cluster asks for it.
     pub servers: Vec<String>,
-    /// A NATS credentials file.
-    pub credentials: Option<PathBuf>,
     /// How many servers of the cluster keep each order: 1, 3 or 5.
     pub replicas: usize,
     /// What names of streams and subjects begin with.
@@ -85,7 +86,6 @@ impl Default for JetstreamConfig {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
-            credentials: None,
             replicas: 3,
             prefix: "rushlane".into(),
         }
@@ -93,4 +93,4 @@ impl Default for JetstreamConfig {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

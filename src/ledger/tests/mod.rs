@@ -1,6 +1,8 @@
 //! What every store keeps to, and how each fails.
 
 mod embedded;
+mod jetstream;
+pub(crate) mod server;
 mod suite;
 
 use std::sync::Arc;

@@ -78,11 +78,8 @@ pub struct Webhook {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nats {
-    /// `nats://HOST:PORT` or `tls://HOST:PORT`.
+    /// `nats://HOST:PORT` or `tls://HOST:PORT`, `USER:PASSWORD@` before the host when asked for.
     pub servers: Vec<String>,
-    /// A NATS credentials file.
-    #[serde(default)]
-    pub credentials: Option<std::path::PathBuf>,
     /// Where orders are published; a stream of the merchant's must hold it.
     pub subject: String,
 }

@@ -1,8 +1,11 @@
 //! Where orders go: the merchant's system.
 
+mod nats;
 mod webhook;
 
 use std::time::Duration;
+
+use serde_json::json;
 
 use super::Config;
 use super::life::Outcome;
@@ -15,13 +18,16 @@ pub(super) enum Sink {
     None,
     /// A web service.
     Webhook(Box<webhook::Sink>),
+    /// A JetStream stream.
+    Nats(Box<nats::Sink>),
 }
 
 impl Sink {
     pub(super) fn new(config: &Config) -> Self {
-        match &config.webhook {
-            Some(webhook) => Self::Webhook(Box::new(webhook::Sink::new(webhook))),
-            None => Self::None,
+        match (&config.webhook, &config.nats) {
+            (Some(webhook), _) => Self::Webhook(Box::new(webhook::Sink::new(webhook))),
+            (None, Some(nats)) => Self::Nats(Box::new(nats::Sink::new(nats))),
+            (None, None) => Self::None,
         }
     }
 
@@ -30,6 +36,7 @@ impl Sink {
         match self {
             Self::None => None,
             Self::Webhook(sink) => Some(sink.timeout()),
+            Self::Nats(sink) => Some(sink.timeout()),
         }
     }
 
@@ -41,6 +48,22 @@ impl Sink {
                 after: None,
             },
             Self::Webhook(sink) => sink.attempt(order).await,
+            Self::Nats(sink) => sink.attempt(order).await,
         }
     }
+}
+
+/// An order as merchants read it. Attempts of one order differ in `attempt` alone.
+fn request(order: &Order) -> String {
+    json!({
+        "key": order.id.key,
+        "room": order.id.room,
+        "buyer": order.buyer,
+        "sku": order.sku,
+        "quantity": order.quantity,
+        "attributes": order.attributes,
+        "at": order.at,
+        "attempt": order.attempts,
+    })
+    .to_string()
 }

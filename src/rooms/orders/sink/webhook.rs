@@ -6,8 +6,8 @@ use aws_lc_rs::hmac;
 use bytes::{Bytes, BytesMut};
 use http::header;
 use serde::Deserialize;
-use serde_json::json;
 
+use super::request;
 use crate::ledger::{Order, State};
 use crate::rooms::orders::life::Outcome;
 use crate::rooms::orders::wish::hex;
@@ -83,21 +83,6 @@ impl Sink {
             },
         }
     }
-}
-
-/// The body of a request. Attempts of one order differ in `attempt` alone.
-fn request(order: &Order) -> String {
-    json!({
-        "key": order.id.key,
-        "room": order.id.room,
-        "buyer": order.buyer,
-        "sku": order.sku,
-        "quantity": order.quantity,
-        "attributes": order.attributes,
-        "at": order.at,
-        "attempt": order.attempts,
-    })
-    .to_string()
 }
 
 /// `v1=` and the HMAC-SHA256 over timestamp, a full stop and the body, in hex.

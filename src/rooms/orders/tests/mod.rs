@@ -2,6 +2,7 @@
 
 mod flow;
 mod merchant;
+mod stream;
 mod trouble;
 
 use std::path::PathBuf;

@@ -1,0 +1,56 @@
+//! A connection to a NATS cluster, as the ledger and a merchant's stream need it.
+
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectOptions, ServerAddr};
+
+use super::Error;
+
+/// How long an answer of the cluster is waited for; an order is put off then.
+pub const ANSWER_SECONDS: u64 = 3;
+
+/// Publications that wait for their ack; further ones are refused.
+const IN_FLIGHT_MAX: usize = 8192;
+
+/// Connects in the background to one of `servers` (`nats://` or `tls://`, then
+/// `USER:PASSWORD@HOST:PORT`), and again whenever the connection is lost.
+///
+/// Errors: [`Error::Setup`] when an address is of no use.
+pub async fn connect(servers: &[String]) -> Result<Context, Error> {
+    let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
+    if servers.is_empty() {
+        return Err(Error::Setup("no NATS server is named".into()));
+    }
+    let parse = |server: &String| server.parse::<ServerAddr>();
+    let addresses: Result<Vec<_>, _> = servers.iter().map(parse).collect();
+    let options = ConnectOptions::new()
+        .name(concat!("rushlane/", env!("CARGO_PKG_VERSION")))
+        .connection_timeout(Duration::from_secs(ANSWER_SECONDS))
+        .request_timeout(Some(Duration::from_secs(ANSWER_SECONDS)))
+        .ping_interval(Duration::from_secs(5))
+        .reconnect_delay_callback(|_attempts| Duration::from_millis(500))
+        .max_reconnects(None)
+        .retry_on_initial_connect();
+    let addresses = addresses.map_err(|error| setup(&error))?;
+    let client = options.connect(&addresses[..]).await;
+    let client = client.map_err(|error| setup(&error))?;
+    Ok(jetstream::ContextBuilder::new()
+        .timeout(Duration::from_secs(ANSWER_SECONDS))
+        .ack_timeout(Duration::from_secs(ANSWER_SECONDS))
+        .max_ack_inflight(IN_FLIGHT_MAX)
+        .backpressure_on_inflight(false)
+        .build(client))
+}
+
+/// Why the cluster cannot be asked just now: what is asked while the connection is away would wait
+/// for it, however long.
+pub fn is_connected(client: &Client) -> Result<(), Error> {
+    match client.connection_state() {
+        State::Connected => Ok(()),
+        State::Pending | State::Disconnected => {
+            Err(Error::Down("no connection to the NATS cluster".into()))
+        }
+    }
+}
