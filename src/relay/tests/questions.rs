@@ -122,16 +122,22 @@ async fn order_is_asked_again_over_the_next_link_and_a_comment_is_not() {
     let authority = Authority::create("test");
     let host = Host::holding(Class::Order);
     let origin = origin(&authority, &host);
-    let delay = Duration::ZERO;
-    let first = Proxy::start(origin.address(), 0, delay, &origin.scope).await;
+    let middle = |name| {
+        Node::new(name, &authority)
+            .serve()
+            .pull(&[origin.address()])
+            .connected()
+    };
+    let (first, second) = tokio::join!(middle("first"), middle("second"));
+    let proxy = Proxy::start(first.address(), 0, Duration::ZERO, &first.scope).await;
     let edge = Node::new("edge", &authority)
-        .pull(&[first.address, origin.address()])
+        .pull(&[proxy.address, second.address()])
         .connected()
         .await;
     let order = edge.ask(Class::Order, "order-1");
     let cut = async {
         eventually("the origin has heard it", || host.heard() == 1).await;
-        first.cut();
+        proxy.cut();
         let comment = edge.ask(Class::Comment, "hello").await;
         assert!(
             matches!(comment, Err(AskError::Unreachable(_))),
