@@ -37,8 +37,8 @@ pub const SKU_BYTES_MAX: usize = 128;
 pub const QUANTITY_MAX: u32 = 1_000_000;
 /// The longest body of a host's event, in bytes.
 pub const PROGRAM_BYTES_MAX: usize = 4 << 10;
-/// The longest mute or ban, in seconds: 30 days. Platforms that mean "for ever" give no token.
-pub const SANCTION_SECONDS_MAX: u32 = 30 * 24 * 3600;
+/// The longest mute or ban, in seconds: a year. Platforms that mean "for ever" give no token.
+pub const SANCTION_SECONDS_MAX: u32 = 365 * 24 * 3600;
 /// The slowest slow mode, in seconds (R5.6).
 pub const SLOW_SECONDS_MAX: u32 = 120;
 

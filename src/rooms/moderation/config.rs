@@ -96,7 +96,11 @@ impl Default for Config {
 }
 
 impl fmt::Debug for Review {
+    /// Neither the secret nor the address, which may hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Review({})", self.url)
+        f.debug_struct("Review")
+            .field("timeout_ms", &self.timeout_ms)
+            .field("fallback", &self.fallback)
+            .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::live::{Exchange, Question};
 use crate::media::{Class, RoomName};
 use crate::protocol::interact;
-use crate::protocol::interact::question::Audit;
+use crate::protocol::interact::question::{Answer, Audit, Refusal};
 use crate::rooms::moderation::metrics::Metrics;
 use crate::runtime::Shutdown;
 
@@ -93,11 +93,18 @@ impl Journal {
                     room: room.clone(),
                     body: body.into(),
                 });
-                if let Err(error) = asked.await {
-                    tracing::debug!(%room, %error, "audit records wait");
-                    records.extend(later);
-                    self.put_back(room, records);
-                    break;
+                match asked.await.map(|answer| serde_json::from_slice(&answer)) {
+                    Ok(Ok(Answer::Done)) => {}
+                    // The origin starts or stops.
+                    Ok(Ok(Answer::Refused(Refusal { status: 503, .. }))) | Err(_) => {
+                        records.extend(later);
+                        self.put_back(room, records);
+                        break;
+                    }
+                    Ok(answer) => {
+                        tracing::debug!(%room, ?answer, "the origin does not take audit records");
+                        self.metrics.audit_lost.inc_by(records.len() as u64);
+                    }
                 }
                 records = later;
             }
