@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{timeout, timeout_at};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout_at;
 
 use crate::coding::Chunks;
 use crate::net::http::direct::{Begun, Direct, Shared};
@@ -18,7 +18,7 @@ use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::body::{Framing, Incoming};
 use crate::net::http::http1::decoder::{Decoder, Fault, Head};
 use crate::net::http::http1::encoder::{self, Length, Persistence};
-use crate::net::http::http1::io::{poll_discard, poll_read, write};
+use crate::net::http::http1::io::{close, poll_read, write};
 use crate::net::http::http1::live::Live;
 use crate::net::http::http1::websocket;
 use crate::net::http::incoming::{BODY_WAIT, is_bodiless};
@@ -33,8 +33,7 @@ const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// cope with a close.
 const IDLE_WAIT: Duration = Duration::from_secs(75);
 
-/// How long to read on after a refusal, so that the peer sees it before the connection resets.
-const LINGER: Duration = Duration::from_secs(2);
+/// How much to read on after a refusal, so that the peer sees it before the connection resets.
 const LINGER_BYTES_MAX: usize = 256 << 10;
 
 /// Leave to send a body (RFC 9110, section 15.2.1).
@@ -127,8 +126,8 @@ where
         };
         match next {
             Ok(Next::Request) => continue,
-            Ok(Next::Gone) => connection.close(0).await,
-            Ok(Next::Close) => connection.close(LINGER_BYTES_MAX).await,
+            Ok(Next::Gone) => close(&mut connection.stream, 0).await,
+            Ok(Next::Close) => close(&mut connection.stream, LINGER_BYTES_MAX).await,
             Ok(Next::Live(start)) => {
                 let sent_bytes = connection.front.metrics.sent(Protocol::H1).clone();
                 let live = Live::new(connection.stream, sent_bytes, held);
@@ -390,24 +389,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         match self.shared {
             Some(stream) => Duplex::plain(read, stream, sent_bytes, held),
             None => Duplex::layered(read, self.stream, sent_bytes, held),
-        }
-    }
-
-    /// Closes the sending side and reads up to `left` bytes for a moment: a close with unread bytes
-    /// would reset the connection and take the reply with it (RFC 9112, section 9.6).
-    async fn close(&mut self, mut left: usize) {
-        let closing = async {
-            self.stream.shutdown().await?;
-            while left > 0 {
-                match poll_fn(|cx| poll_discard(&mut self.stream, left, cx)).await? {
-                    0 => break,
-                    read => left -= read,
-                }
-            }
-            io::Result::Ok(())
-        };
-        if let Ok(Err(error)) = timeout(LINGER, closing).await {
-            tracing::debug!(%error, "connection ended before it was closed");
         }
     }
 }

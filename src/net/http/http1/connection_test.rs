@@ -1,7 +1,8 @@
 use std::cell::Cell;
 
-use tokio::io::{AsyncReadExt as _, DuplexStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 use super::*;
 use crate::net::http::fake::{self, Fake, LINK, until};

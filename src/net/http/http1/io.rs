@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
 use crate::coding::Chunks;
@@ -15,6 +15,9 @@ use crate::net::http::http1::Decoder;
 
 /// Longest write without progress; a peer that takes nothing for that long is gone or hostile.
 const WRITE_STALL: Duration = Duration::from_secs(20);
+
+/// How long a peer may take to close its side after ours.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes read at once. They pass through the stack, so that a connection that waits holds no
 /// buffer.
@@ -77,6 +80,24 @@ pub(super) async fn write<S: AsyncWrite + Unpin>(
         poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)),
     )
     .await?
+}
+
+/// Closes the sending side and reads up to `left` bytes for a moment: a close with unread bytes
+/// would reset the connection and take the reply with it (RFC 9112, section 9.6).
+pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut left: usize) {
+    let closing = async {
+        stream.shutdown().await?;
+        while left > 0 {
+            match poll_fn(|cx| poll_discard(stream, left, cx)).await? {
+                0 => break,
+                read => left -= read,
+            }
+        }
+        io::Result::Ok(())
+    };
+    if let Ok(Err(error)) = timeout(LINGER, closing).await {
+        tracing::debug!(%error, "connection ended before it was closed");
+    }
 }
 
 /// What is still to be written.
