@@ -24,7 +24,7 @@ pub const MESSAGE_BYTES_MAX: usize = 32 << 10;
 pub enum CloseCode {
     /// All is said.
     Normal = 1000,
-    /// The node goes down, or the room is over: come back to another node, or not at all.
+    /// The node goes down: come back to another one.
     Away = 1001,
     /// The peer breaks the rules of WebSocket.
     Protocol = 1002,
@@ -38,6 +38,8 @@ pub enum CloseCode {
     Malformed = 4400,
     /// A moderator has sent the user away.
     Banned = 4403,
+    /// The room has closed.
+    NoRoom = 4404,
     /// The peer takes too little: come back and resume.
     TooSlow = 4408,
     /// The peer sends too much, and does not stop when told.

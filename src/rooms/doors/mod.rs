@@ -16,19 +16,46 @@
 //!
 //! Spec: docs/INTERACTION.md; RFC 6455, RFC 8441, WHATWG HTML 9.2 (server-sent events).
 
+mod batch;
+mod clerk;
+mod entry;
+#[cfg(test)]
+mod fake;
+mod feed;
+mod figures;
+#[cfg(test)]
+mod fixture;
+mod front;
+mod grammar;
+mod hall;
+mod likes;
+mod limits;
+mod member;
+mod origin;
+mod posts;
+mod presence;
+mod registry;
+mod replay;
+mod reply;
+mod reports;
+mod room;
+mod route;
 mod service;
+mod session;
+mod snapshot;
+mod wire;
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 use crate::auth::Verifier;
 use crate::live::{Exchange, Store};
-use crate::net::http::Service;
-use crate::rooms::{Config, moderation};
-use crate::runtime::{Shutdown, TaskScope};
+use crate::rooms::moderation;
+use crate::runtime::TaskScope;
 use crate::telemetry::Metrics;
+
+pub use front::Doors;
 
 /// What the doors work with.
 pub struct Parts {
@@ -50,15 +77,6 @@ pub struct Parts {
     pub runtime: Handle,
 }
 
-/// The doors of a node. Clones share them.
-#[derive(Clone)]
-pub struct Doors(Arc<Inner>);
-
-struct Inner {
-    shutdown: Shutdown,
-    drain: Shutdown,
-}
-
 /// Members of a room on this node now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Presence {
@@ -66,40 +84,4 @@ pub struct Presence {
     pub online: u64,
     /// Different users since the room opened here; approximate.
     pub unique: u64,
-}
-
-impl Doors {
-    /// Opens the doors to the rooms of `parts.store`.
-    #[must_use]
-    pub fn new(_config: &Config, parts: Parts) -> Self {
-        let shutdown = parts.scope.shutdown().clone();
-        let drain = shutdown.child();
-        Self(Arc::new(Inner { shutdown, drain }))
-    }
-
-    /// True for paths that [`Self::service`] answers: `/rooms/ROOM/...`, also behind `/t/TOKEN`.
-    #[must_use]
-    pub fn takes(path: &str) -> bool {
-        service::takes(path)
-    }
-
-    /// The service of one worker; call it on the worker's thread, inside its `LocalSet`.
-    #[must_use]
-    pub fn service(&self, worker: usize) -> Rc<dyn Service> {
-        tracing::debug!(worker, "rooms are open");
-        let scope = TaskScope::under(&self.0.shutdown);
-        Rc::new(service::Worker::new(self.clone(), scope))
-    }
-
-    /// Members of `room` on this node.
-    #[must_use]
-    pub fn presence(&self, _room: &str) -> Presence {
-        Presence::default()
-    }
-
-    /// Sends all members to other nodes and lets nobody in any more. Posts are answered until the
-    /// front closes.
-    pub fn drain(&self) {
-        self.0.drain.request();
-    }
 }

@@ -1,0 +1,102 @@
+//! The doors as the node sees them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::auth::Verifier;
+use crate::media::broadcast::epoch_at;
+use crate::net::http::Service;
+use crate::rooms::Config;
+use crate::rooms::doors::clerk::Clerk;
+use crate::rooms::doors::figures::Figures;
+use crate::rooms::doors::limits::Gate;
+use crate::rooms::doors::origin::Origin;
+use crate::rooms::doors::registry::Registry;
+use crate::rooms::doors::service::{House, Worker};
+use crate::rooms::doors::{Parts, Presence, route};
+use crate::runtime::{Shutdown, TaskScope, clock};
+
+/// The doors of a node. Clones share them.
+#[derive(Clone)]
+pub struct Doors(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    node_name: Arc<str>,
+    auth: Arc<Verifier>,
+    gate: Gate,
+    clerk: Clerk,
+    figures: Figures,
+    registry: Arc<Registry>,
+    shutdown: Shutdown,
+    drain: Shutdown,
+}
+
+impl Doors {
+    /// Opens the doors to the rooms of `parts.store`.
+    #[must_use]
+    pub fn new(config: &Config, parts: Parts) -> Self {
+        let shutdown = parts.scope.shutdown().clone();
+        let drain = shutdown.child();
+        let figures = Figures::new(&parts.metrics);
+        let origin = Origin::new(parts.exchange);
+        let (rules, limits) = (parts.moderation, &config.limits);
+        let clerk = Clerk::new(origin.clone(), rules, figures.clone(), limits);
+        let process = format!("{}-{}", parts.node_name, epoch_at(clock::unix_us()));
+        let tasks = (parts.scope, parts.runtime);
+        let shared = Arc::new(config.clone());
+        let (store, process) = (parts.store, process.into());
+        Self(Arc::new(Inner {
+            registry: Registry::new(store, origin, shared, process, tasks),
+            gate: Gate::new(limits.clone()),
+            config: config.clone(),
+            node_name: parts.node_name,
+            auth: parts.auth,
+            clerk,
+            figures,
+            shutdown,
+            drain,
+        }))
+    }
+
+    /// True for paths that [`Self::service`] answers: `/rooms/ROOM/...`, also behind `/t/TOKEN`.
+    #[must_use]
+    pub fn takes(path: &str) -> bool {
+        route::is_below_rooms(path)
+    }
+
+    /// The service of one worker; call it on the worker's thread, inside its `LocalSet`.
+    #[must_use]
+    pub fn service(&self, worker: usize) -> Rc<dyn Service> {
+        tracing::debug!(worker, "rooms are open");
+        let inner = &self.0;
+        Rc::new(Worker(Rc::new(House {
+            config: Rc::new(inner.config.clone()),
+            node_name: inner.node_name.clone(),
+            auth: inner.auth.clone(),
+            gate: inner.gate.clone(),
+            clerk: inner.clerk.clone(),
+            figures: inner.figures.clone(),
+            registry: inner.registry.clone(),
+            scope: TaskScope::under(&inner.shutdown),
+            drain: inner.drain.clone(),
+            halls: RefCell::default(),
+        })))
+    }
+
+    /// Members of `room` on this node.
+    #[must_use]
+    pub fn presence(&self, room: &str) -> Presence {
+        let room = self.0.registry.find(room);
+        let presence = room.map(|room| (room.presence.online(), room.presence.unique()));
+        let (online, unique) = presence.unwrap_or_default();
+        Presence { online, unique }
+    }
+
+    /// Sends all members to other nodes and lets nobody in any more. Posts are answered until the
+    /// front closes.
+    pub fn drain(&self) {
+        self.0.drain.request();
+    }
+}
