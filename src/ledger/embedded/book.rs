@@ -175,3 +175,7 @@ impl Book {
         asking.await.map_err(panicked)?
     }
 }
+
+#[cfg(test)]
+#[path = "book_test.rs"]
+mod tests;

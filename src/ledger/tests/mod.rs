@@ -1,5 +1,6 @@
 //! What every store keeps to, and how each fails.
 
+mod crash;
 mod embedded;
 mod jetstream;
 pub(crate) mod server;
@@ -45,7 +46,7 @@ fn id(in_room: &str, key: &str) -> Id {
     }
 }
 
-fn order(in_room: &str, key: &str, at: i64) -> Order {
+pub(crate) fn order(in_room: &str, key: &str, at: i64) -> Order {
     let mut order = Order::accepted(id(in_room, key), "u_li".into(), at);
     order.answer = format!("{{\"key\":\"{key}\"}}");
     order
