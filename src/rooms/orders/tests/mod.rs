@@ -2,6 +2,7 @@
 
 mod flow;
 mod merchant;
+mod samples;
 mod stream;
 mod trouble;
 
