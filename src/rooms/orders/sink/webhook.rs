@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::request;
 use crate::ledger::{Order, State};
 use crate::rooms::orders::life::Outcome;
-use crate::rooms::orders::wish::hex;
 use crate::rooms::orders::{Decision, Webhook};
+use crate::rooms::signature;
 use crate::runtime::clock;
 
 /// The longest answer that is read, in bytes.
@@ -68,10 +68,10 @@ impl Sink {
             .header(header::CONTENT_TYPE, "application/json")
             .header("idempotency-key", &*order.id.key)
             .header(
-                "rushlane-signature",
-                signature(&self.key, &timestamp, &body),
+                signature::SIGNATURE_HEADER,
+                signature::sign(&self.key, &timestamp, &body),
             )
-            .header("rushlane-timestamp", timestamp)
+            .header(signature::TIMESTAMP_HEADER, timestamp)
             .body(body)
             .send()
             .await;
@@ -83,12 +83,6 @@ impl Sink {
             },
         }
     }
-}
-
-/// `v1=` and the HMAC-SHA256 over timestamp, a full stop and the body, in hex.
-fn signature(key: &hmac::Key, timestamp: &str, body: &str) -> String {
-    let tag = hmac::sign(key, format!("{timestamp}.{body}").as_bytes());
-    format!("v1={}", hex(tag.as_ref()))
 }
 
 type Read = (u16, Option<Duration>, Bytes);
@@ -151,14 +145,6 @@ fn said(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn signature_is_the_hmac_of_time_and_body() {
-        // printf '%s' '1700000000.{"key":"k"}' | openssl dgst -sha256 -hmac secret
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"secret");
-        let expected = "v1=1fd88741e4f9f3e65b81f5781eac66099e3d562c473c3f72a5ede54157677aa4";
-        assert_eq!(signature(&key, "1700000000", "{\"key\":\"k\"}"), expected);
-    }
 
     #[test]
     fn answers_mean_what_the_page_for_merchants_says() {
