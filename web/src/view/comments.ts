@@ -12,7 +12,11 @@ const END_PX = 40;
 /** The list of comments. */
 export class Comments {
   readonly node = element("div", { class: "comments" });
-  readonly #list = element("ol", { "aria-label": text("comments"), tabindex: "0" });
+  readonly #list = element("ol", {
+    "aria-label": text("comments"),
+    "data-empty": text("nobody_spoke"),
+    tabindex: "0",
+  });
   readonly #more = element("button", { type: "button", class: "more", hidden: true });
   /** What came since the last frame, or while somebody reads back. */
   #new: HTMLLIElement[] = [];
