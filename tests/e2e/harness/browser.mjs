@@ -20,13 +20,15 @@ const FLAGS = [
 
 /** Opens a browser; `screen` as playwright's context options take it. */
 export async function browser(t, screen = {}) {
-  const context = await chromium.launchPersistentContext(folder(t), {
+  // Before the folder goes, which its processes still write to.
+  let context;
+  t.after(() => context?.close());
+  context = await chromium.launchPersistentContext(folder(t), {
     executablePath: CHROMIUM,
     args: FLAGS,
     viewport: { width: 1280, height: 800 },
     ...screen,
   });
-  t.after(() => context.close());
   return context;
 }
 
