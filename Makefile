@@ -76,6 +76,10 @@ e2e: setup binary ## a real binary, real encoders and players
 
 test: setup check unit e2e ## everything that must pass before a change lands
 
+chaos-orders: build ## 100,000 orders while nodes are killed; three books side by side
+	RUSHLANE=$(TARGET)/release/rushlane CHAOS_ORDERS=100000 CHAOS_BUYERS=2000 \
+	$(CARGO) test --locked --test chaos -- --nocapture
+
 # `make bench`: measure against the goals, the rivals in the same run.
 -include benches/bench.mk
 
@@ -94,4 +98,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build demo check binary unit e2e test bench fuzz golden clean
+.PHONY: help setup web build demo check binary unit e2e test chaos-orders bench fuzz golden clean
