@@ -130,9 +130,9 @@ pub struct Refusal {
 ///
 /// An edge counts each batch above the last one that it has counted of the session, and answers at
 /// once. Batches that it has counted without a hole, from one connection, are a run (each HTTP post
-/// is one of its own). A member has one batch under way at a time, and sends it through another edge
-/// when no answer comes: so only the first batch of a run can have been counted elsewhere too. The
-/// origin sees it in the runs and takes it off again.
+/// is one of its own). A member has one batch under way at a time, and sends it through another
+/// edge when no answer comes: so only the first batch of a run can have been counted elsewhere too.
+/// The origin sees it in the runs and takes it off again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Likes {
     /// The edge process: node name and start, so that a restarted edge counts anew beside its old
@@ -142,8 +142,8 @@ pub struct Likes {
     pub total: u64,
     /// Runs that have begun or grown since they were last reported and answered: hash of the
     /// session, first batch, its likes, last batch. The growth of a run that goes on may be told a
-    /// few seconds late. To another origin process than before all runs of the last minutes are told
-    /// again, those that are over too.
+    /// few seconds late. To another origin process than before all runs of the last minutes are
+    /// told again, those that are over too.
     pub runs: Vec<(u64, u64, u32, u64)>,
 }
 

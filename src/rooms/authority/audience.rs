@@ -1,6 +1,7 @@
 //! Which comments all get to see: at most so many a second, the best of each batch. Pure.
 
 use crate::protocol::interact::{Event, Role};
+use crate::rooms::authority::clock::Now;
 
 /// What a comment is worth; the greater is shown first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +113,39 @@ impl Audience {
     /// How many comments were let go since the last call.
     pub(super) fn take_unseen(&mut self) -> u64 {
         std::mem::take(&mut self.unseen)
+    }
+}
+
+/// Comments taken, second by second.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    second: i64,
+    count: u32,
+    before: u32,
+}
+
+impl Rate {
+    /// Counts one.
+    pub(super) fn count(&mut self, now: Now) {
+        let second = now.ms / 1000;
+        if second != self.second {
+            self.before = if second == self.second + 1 {
+                self.count
+            } else {
+                0
+            };
+            (self.second, self.count) = (second, 0);
+        }
+        self.count += 1;
+    }
+
+    /// Of the last whole second.
+    pub(super) fn last_second(&self, now: Now) -> u32 {
+        match now.ms / 1000 - self.second {
+            0 => self.before,
+            1 => self.count,
+            _ => 0,
+        }
     }
 }
 

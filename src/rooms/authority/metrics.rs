@@ -36,21 +36,7 @@ struct QuestionLabels {
 
 impl Metrics {
     pub(super) fn register(metrics: &telemetry::Metrics) -> Self {
-        let this = Self {
-            open: Gauge::default(),
-            refused_rooms: Counter::default(),
-            questions: Family::default(),
-            comments_taken: Counter::default(),
-            comments_refused: Counter::default(),
-            comments_shown: Counter::default(),
-            comments_unseen: Counter::default(),
-            likes: Counter::default(),
-            events: Counter::default(),
-            audit_lost: Counter::default(),
-            tick_lateness: Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0]),
-            save_seconds: Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0]),
-            saves_failed: Counter::default(),
-        };
+        let this = Self::new();
         metrics.register(ROOM, "open", "Rooms open here", this.open.clone());
         metrics.register(
             ROOM,
@@ -112,6 +98,24 @@ impl Metrics {
             metrics.register(ROOM, name, help, histogram.clone());
         }
         this
+    }
+
+    fn new() -> Self {
+        Self {
+            open: Gauge::default(),
+            refused_rooms: Counter::default(),
+            questions: Family::default(),
+            comments_taken: Counter::default(),
+            comments_refused: Counter::default(),
+            comments_shown: Counter::default(),
+            comments_unseen: Counter::default(),
+            likes: Counter::default(),
+            events: Counter::default(),
+            audit_lost: Counter::default(),
+            tick_lateness: Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0]),
+            save_seconds: Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 2.0]),
+            saves_failed: Counter::default(),
+        }
     }
 
     pub(super) fn count(&self, question: &Question) {

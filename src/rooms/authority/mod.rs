@@ -22,11 +22,15 @@ mod generations;
 mod history;
 mod likes;
 mod metrics;
+mod moderation;
 mod open;
 mod presence;
 mod program;
+mod refusal;
+mod registry;
 mod room;
 mod service;
+mod totals;
 mod tracks;
 
 use std::sync::Arc;

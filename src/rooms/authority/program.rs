@@ -8,6 +8,7 @@ use crate::media::Class;
 use crate::protocol::interact::command::Program;
 use crate::protocol::interact::event::Kind;
 use crate::protocol::interact::question::Refusal;
+use crate::rooms::authority::refusal::malformed;
 
 /// The longest body, in bytes of JSON.
 const BODY_BYTES_MAX: usize = 4096;
@@ -46,7 +47,7 @@ pub(super) fn class(kind: Kind) -> Option<Class> {
 /// Checks what `program` says; the refusal names the field and what is allowed.
 pub(super) fn check(program: &Program) -> Result<Class, Refusal> {
     let class = class(program.kind)
-        .ok_or_else(|| refusal("hosts send card, pin, stock, sale, pk and notice"))?;
+        .ok_or_else(|| malformed("hosts send card, pin, stock, sale, pk and notice"))?;
     let body = &program.body;
     let bytes = serde_json::to_vec(body).map_or(0, |json| json.len());
     let bytes_max = match program.kind {
@@ -55,10 +56,10 @@ pub(super) fn check(program: &Program) -> Result<Class, Refusal> {
     };
     if bytes > bytes_max {
         let detail = format!("a body of {bytes} bytes is above the limit of {bytes_max}");
-        return Err(refusal(&detail));
+        return Err(malformed(&detail));
     }
     if program.media_ms.is_some_and(|media_ms| media_ms < 0) {
-        return Err(refusal("`media_ms` is before the show"));
+        return Err(malformed("`media_ms` is before the show"));
     }
     match program.kind {
         Kind::Card => check_card(body)?,
@@ -71,10 +72,10 @@ pub(super) fn check(program: &Program) -> Result<Class, Refusal> {
         Kind::Stock => {
             name(body, "sku")?;
             if body.get("left").and_then(Value::as_u64).is_none() {
-                return Err(refusal("`left` has to be a whole number, 0 or more"));
+                return Err(malformed("`left` has to be a whole number, 0 or more"));
             }
         }
-        _ if body.is_empty() => return Err(refusal("the body is empty")),
+        _ if body.is_empty() => return Err(malformed("the body is empty")),
         _ => {}
     }
     Ok(class)
@@ -92,12 +93,12 @@ fn check_card(body: &Map<String, Value>) -> Result<(), Refusal> {
         let address = body.get(field).filter(|value| !value.is_null());
         if address.is_some_and(|value| !value.as_str().is_some_and(is_web_address)) {
             let detail = format!("`{field}` has to be an http, https or relative address");
-            return Err(refusal(&detail));
+            return Err(malformed(&detail));
         }
     }
     let price = body.get("price").filter(|value| !value.is_null());
     if price.is_some_and(|price| !is_price(price)) {
-        return Err(refusal(
+        return Err(malformed(
             "`price` has to be a number, or a text of at most 32 characters",
         ));
     }
@@ -111,7 +112,7 @@ fn check_card(body: &Map<String, Value>) -> Result<(), Refusal> {
             .is_some_and(|ms| (1..=DURATION_MS_MAX).contains(&ms))
     };
     if duration.is_some_and(|duration| !lasts(duration)) {
-        return Err(refusal(
+        return Err(malformed(
             "`duration_ms` has to be between 1 and 86400000 (a day)",
         ));
     }
@@ -124,7 +125,7 @@ fn text(body: &Map<String, Value>, field: &str) -> Result<(), Refusal> {
     let shown = |c: char| !c.is_control() || c == '\n';
     match text.map(|text| (text.chars().count(), text.chars().all(shown))) {
         Some((1..=TEXT_CHARACTERS_MAX, true)) => Ok(()),
-        _ => Err(refusal(&format!(
+        _ => Err(malformed(&format!(
             "`{field}` has to be a text of 1 to {TEXT_CHARACTERS_MAX} characters"
         ))),
     }
@@ -136,7 +137,7 @@ fn name(body: &Map<String, Value>, field: &str) -> Result<(), Refusal> {
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control) {
         return Ok(());
     }
-    Err(refusal(&format!(
+    Err(malformed(&format!(
         "`{field}` has to be a text of 1 to {NAME_BYTES_MAX} bytes"
     )))
 }
@@ -144,7 +145,7 @@ fn name(body: &Map<String, Value>, field: &str) -> Result<(), Refusal> {
 fn choice(body: &Map<String, Value>, field: &str, choices: &[&str]) -> Result<(), Refusal> {
     match body.get(field).and_then(Value::as_str) {
         Some(chosen) if choices.contains(&chosen) => Ok(()),
-        _ => Err(refusal(&format!(
+        _ => Err(malformed(&format!(
             "`{field}` has to be `{}`",
             choices.join("` or `")
         ))),
@@ -176,33 +177,35 @@ fn is_web_address(address: &str) -> bool {
     }
 }
 
-fn refusal(detail: &str) -> Refusal {
-    Refusal {
-        status: 400,
-        code: "malformed".into(),
-        detail: detail.into(),
-        retry_after_s: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn checked(kind: Kind, body: &Value) -> Result<Class, String> {
-        let program = Program {
-            kind,
-            media_ms: None,
-            body: body.as_object().cloned().unwrap_or_default(),
-        };
-        check(&program).map_err(|refusal| refusal.detail)
+    /// What a body gets: its class, or a word of the refusal.
+    type Expected = Result<Class, &'static str>;
+
+    const PROGRAM: Expected = Ok(Class::Program);
+    const ORDER: Expected = Ok(Class::Order);
+
+    fn check_all(cases: &[(Kind, Value, Expected)]) {
+        for (kind, body, expect) in cases {
+            let program = Program {
+                kind: *kind,
+                media_ms: None,
+                body: body.as_object().cloned().unwrap_or_default(),
+            };
+            match (check(&program), expect) {
+                (Ok(class), Ok(wanted)) => assert_eq!(class, *wanted, "{body}"),
+                (Err(refusal), Err(word)) if refusal.detail.contains(word) => {}
+                (got, _) => panic!("{body}: {got:?} instead of {expect:?}"),
+            }
+        }
     }
 
     #[test]
-    fn bodies_are_checked_field_by_field() {
-        use Kind::{Card, Comment, Notice, Pin, Pk, Sale, Stock};
+    fn cards_are_checked_field_by_field() {
         let card = |more: Value| {
             let mut body = json!({
                 "id": "k1", "sku": "s-9", "title": "Tea", "price": 9.5, "currency": "CNY",
@@ -210,70 +213,51 @@ mod tests {
             });
             let more = more.as_object().cloned().unwrap_or_default();
             body.as_object_mut().expect("an object").extend(more);
-            body
+            (Kind::Card, body)
         };
-        let cases: &[(Kind, Value, Result<Class, &str>)] = &[
-            (Card, card(json!({})), Ok(Class::Program)),
-            (Card, card(json!({ "color": "red" })), Ok(Class::Program)),
-            (Card, card(json!({ "price": "¥9.50" })), Ok(Class::Program)),
-            (
-                Card,
-                json!({ "id": "k1", "action": "hide" }),
-                Ok(Class::Program),
-            ),
-            (Card, json!({ "action": "hide" }), Err("`id`")),
-            (Card, card(json!({ "action": "flash" })), Err("`action`")),
-            (Card, card(json!({ "sku": "" })), Err("`sku`")),
-            (Card, card(json!({ "title": 7 })), Err("`title`")),
-            (Card, card(json!({ "price": -1 })), Err("`price`")),
-            (
-                Card,
-                card(json!({ "duration_ms": 0 })),
-                Err("`duration_ms`"),
-            ),
-            (
-                Card,
-                card(json!({ "url": "javascript:alert(1)" })),
-                Err("`url`"),
-            ),
-            (Card, card(json!({ "image": 5 })), Err("`image`")),
-            (
-                Card,
-                card(json!({ "note": "x".repeat(5000) })),
-                Err("limit of 4096"),
-            ),
-            (
-                Pin,
-                json!({ "text": "Half price until nine" }),
-                Ok(Class::Program),
-            ),
-            (Pin, json!({ "text": null }), Ok(Class::Program)),
+        let with = |more: Value, expect: Expected| {
+            let (kind, body) = card(more);
+            (kind, body, expect)
+        };
+        let plain = |body: Value, expect: Expected| (Kind::Card, body, expect);
+        check_all(&[
+            with(json!({}), PROGRAM),
+            with(json!({ "color": "red" }), PROGRAM),
+            with(json!({ "price": "¥9.50" }), PROGRAM),
+            with(json!({ "action": "flash" }), Err("`action`")),
+            with(json!({ "sku": "" }), Err("`sku`")),
+            with(json!({ "title": 7 }), Err("`title`")),
+            with(json!({ "price": -1 }), Err("`price`")),
+            with(json!({ "duration_ms": 0 }), Err("`duration_ms`")),
+            with(json!({ "url": "javascript:alert(1)" }), Err("`url`")),
+            with(json!({ "image": 5 }), Err("`image`")),
+            with(json!({ "note": "x".repeat(5000) }), Err("limit of 4096")),
+            plain(json!({ "id": "k1", "action": "hide" }), PROGRAM),
+            plain(json!({ "action": "hide" }), Err("`id`")),
+        ]);
+    }
+
+    #[test]
+    fn other_bodies_are_checked_field_by_field() {
+        use Kind::{Comment, Notice, Pin, Pk, Sale, Stock};
+        check_all(&[
+            (Pin, json!({ "text": "Half price until nine" }), PROGRAM),
+            (Pin, json!({ "text": null }), PROGRAM),
             (Pin, json!({}), Err("`text`")),
             (Notice, json!({ "text": "a\u{0}b" }), Err("`text`")),
             (Notice, json!({ "text": "x".repeat(501) }), Err("`text`")),
+            (Sale, json!({ "id": "s1", "action": "open" }), ORDER),
             (
                 Sale,
-                json!({ "id": "sale-1", "action": "open" }),
-                Ok(Class::Order),
+                json!({ "id": "s1", "action": "shut" }),
+                Err("`close`"),
             ),
-            (
-                Sale,
-                json!({ "id": "sale-1", "action": "shut" }),
-                Err("`open` or `close`"),
-            ),
-            (Stock, json!({ "sku": "s-9", "left": 0 }), Ok(Class::Order)),
+            (Stock, json!({ "sku": "s-9", "left": 0 }), ORDER),
             (Stock, json!({ "sku": "s-9", "left": -1 }), Err("`left`")),
-            (Pk, json!({ "score": [1, 2] }), Ok(Class::Program)),
+            (Pk, json!({ "score": [1, 2] }), PROGRAM),
             (Pk, json!({}), Err("empty")),
             (Comment, json!({ "text": "hi" }), Err("hosts send")),
-        ];
-        for (kind, body, expect) in cases {
-            match (checked(*kind, body), expect) {
-                (Ok(class), Ok(wanted)) => assert_eq!(class, *wanted, "{body}"),
-                (Err(detail), Err(word)) => assert!(detail.contains(word), "{body}: {detail}"),
-                (got, _) => panic!("{body}: {got:?} instead of {expect:?}"),
-            }
-        }
+        ]);
     }
 
     #[test]

@@ -16,29 +16,18 @@ use crate::protocol::interact::question::{Audit, Likes as LikesReport, LikesTake
 use crate::protocol::interact::question::{Presence as PresenceReport, Refusal};
 use crate::protocol::interact::{Event, Member, Role};
 use crate::rooms::Config;
-use crate::rooms::authority::audience::{Audience, Score};
+use crate::rooms::authority::audience::{Audience, Rate, Score};
 use crate::rooms::authority::clock::{MediaClock, Now};
 use crate::rooms::authority::history::History;
 use crate::rooms::authority::likes::{self, Likes};
-use crate::rooms::authority::presence::Presence;
-use crate::rooms::authority::{RoomStatus, program};
+use crate::rooms::authority::refusal::{forbidden, malformed};
+use crate::rooms::authority::totals::Totals;
+use crate::rooms::authority::{RoomStatus, moderation, program};
 use crate::rooms::moderation::Sanctions;
-
-/// How often presence is told at most, in milliseconds.
-const PRESENCE_MS: i64 = 1000;
 
 /// The most sanctions that a snapshot tells, those that end last: more of them learn edges from
 /// events only, and the room itself always knows.
 const SANCTIONS_TOLD_MAX: usize = 500;
-
-/// The longest sanction, in seconds: a year.
-const SANCTION_SECONDS_MAX: u32 = 31_536_000;
-
-/// The slowest slow mode, in seconds (R5.6).
-const SLOW_SECONDS_MAX: u32 = 120;
-
-/// The longest name of a user or a comment, in bytes.
-const ID_BYTES_MAX: usize = 64;
 
 /// The longest text in an audit record, in characters.
 const AUDIT_CHARACTERS_MAX: usize = 500;
@@ -50,16 +39,12 @@ pub(super) struct Room {
     node: Arc<str>,
     origin: Arc<str>,
     epoch: Arc<str>,
-    like_tick_ms: i64,
     last_name: Ulid,
     seq: [u64; 2],
     history: History,
     audience: Audience,
-    likes: Likes,
-    presence: Presence,
+    totals: Totals,
     sanctions: Sanctions,
-    likes_told: Told<u64>,
-    presence_told: Told<(u64, u64)>,
     rate: Rate,
     events: Vec<Event>,
     audit: Vec<Audit>,
@@ -99,21 +84,6 @@ impl State {
     }
 }
 
-/// A total that is told now and then.
-#[derive(Debug, Default)]
-struct Told<T> {
-    value: T,
-    at_ms: Option<i64>,
-}
-
-/// Comments taken, second by second.
-#[derive(Debug, Default)]
-struct Rate {
-    second: i64,
-    count: u32,
-    before: u32,
-}
-
 impl Room {
     /// A room that nobody has said anything in.
     pub(super) fn new(identity: Identity, config: &Config, now: Now) -> Self {
@@ -128,16 +98,12 @@ impl Room {
             node,
             origin,
             epoch,
-            like_tick_ms: config.like_tick_ms.into(),
             last_name: Ulid::nil(),
             seq: [0; 2],
             history: History::default(),
             audience: Audience::new(config.batch_ms, config.visible_per_second, now.ms),
-            likes: Likes::new(now.ms),
-            presence: Presence::default(),
+            totals: Totals::new(config.like_tick_ms, now),
             sanctions: Sanctions::default(),
-            likes_told: Told::default(),
-            presence_told: Told::default(),
             rate: Rate::default(),
             events: Vec::new(),
             audit: Vec::new(),
@@ -209,7 +175,7 @@ impl Room {
         if by.role < Role::Moderator {
             return Err(forbidden("only moderators mute, ban and retract"));
         }
-        let (action, subject) = check_moderation(moderation)?;
+        let (action, subject) = moderation::check(moderation)?;
         self.note(now, &by.id, action, subject, "");
         if let Moderation::Retract { id } = moderation {
             self.history.retract(id);
@@ -225,23 +191,24 @@ impl Room {
 
     /// An edge's likes.
     pub(super) fn likes(&mut self, report: &LikesReport, now: Now) -> LikesTaken {
-        let before = self.likes.total();
-        self.likes.report(report, now.ms);
+        let before = self.totals.likes.total();
+        self.totals.likes.report(report, now.ms);
         // Runs of likes that were counted before are told again by edges.
-        self.version += u64::from(self.likes.total() != before);
+        self.version += u64::from(self.totals.likes.total() != before);
         LikesTaken {
-            total: self.likes.total(),
+            total: self.totals.likes.total(),
             origin: self.origin.clone(),
         }
     }
 
     /// An edge's members.
     pub(super) fn presence(&mut self, report: &PresenceReport, now: Now) -> Result<(), Refusal> {
-        let before = self.presence.unique();
-        self.presence
+        let before = self.totals.presence.unique();
+        self.totals
+            .presence
             .report(report, now.ms)
             .map_err(|error| malformed(&error.to_string()))?;
-        self.version += u64::from(self.presence.unique() != before);
+        self.version += u64::from(self.totals.presence.unique() != before);
         Ok(())
     }
 
@@ -253,10 +220,8 @@ impl Room {
     /// The state, for members who come anew.
     pub(super) fn snapshot(&self, now: Now) -> Snapshot {
         let mut body = self.history.snapshot();
-        body.insert("likes".into(), self.likes.total().into());
-        let (online, unique) = self.presence_told.value;
-        let presence = json!({ "online": online, "unique": unique });
-        body.insert("presence".into(), presence);
+        body.insert("likes".into(), self.totals.likes.total().into());
+        body.insert("presence".into(), self.totals.presence_told());
         body.insert("slow_seconds".into(), self.sanctions.slow_seconds().into());
         let mut sanctions = self.sanctions.list(now.unix_ms);
         sanctions.sort_by_key(|(_, until_ms, _)| std::cmp::Reverse(*until_ms));
@@ -275,37 +240,13 @@ impl Room {
         self.version += u64::from(!shown.is_empty());
         shown.iter().for_each(|comment| self.history.apply(comment));
         self.events.extend(shown);
-        let likes = self.poll_likes(now);
-        let presence = self.poll_presence(now);
-        let due = [self.audience.due_ms(), likes, presence];
-        due.into_iter().flatten().min()
-    }
-
-    fn poll_likes(&mut self, now: Now) -> Option<i64> {
-        let total = self.likes.total();
-        let due_ms = self.likes_told.due_ms(&total, self.like_tick_ms, now)?;
-        if due_ms > now.ms || !self.likes.is_settled(now.ms) {
-            return Some(due_ms.max(now.ms + self.like_tick_ms));
+        let (news, due_ms) = self.totals.poll(now);
+        for (kind, body) in news {
+            let name = self.name(now).to_string();
+            let event = Event::new(kind, Class::Total, name, now.unix_ms, body);
+            self.events.push(event);
         }
-        self.likes_told.tell(total, now);
-        self.total(Kind::Like, json!({ "total": total }), now);
-        None
-    }
-
-    fn poll_presence(&mut self, now: Now) -> Option<i64> {
-        self.presence.expire(now.ms);
-        let counts = (self.presence.online(), self.presence.unique());
-        let due_ms = self.presence_told.due_ms(&counts, PRESENCE_MS, now);
-        if due_ms.is_some_and(|due_ms| due_ms <= now.ms) {
-            let (online, unique) = counts;
-            self.presence_told.tell(counts, now);
-            let body = json!({ "online": online, "unique": unique });
-            self.total(Kind::Presence, body, now);
-        }
-        let is_known = self.presence.is_known();
-        due_ms
-            .filter(|due_ms| *due_ms > now.ms)
-            .or_else(|| is_known.then_some(now.ms + PRESENCE_MS))
+        [self.audience.due_ms(), due_ms].into_iter().flatten().min()
     }
 
     /// Events for all, in the order of their tracks, since the last call.
@@ -330,7 +271,7 @@ impl Room {
 
     /// All likes.
     pub(super) fn total_likes(&self) -> u64 {
-        self.likes.total()
+        self.totals.likes.total()
     }
 
     /// Something around the room has changed that is saved with it.
@@ -343,8 +284,8 @@ impl Room {
         self.sanctions.sweep(now.unix_ms);
         State {
             history: self.history.clone(),
-            likes: self.likes.save(),
-            users: self.presence.save(),
+            likes: self.totals.likes.save(),
+            users: self.totals.presence.save(),
             sanctions: self.sanctions.list(now.unix_ms),
             slow_seconds: self.sanctions.slow_seconds(),
         }
@@ -353,9 +294,9 @@ impl Room {
     /// Takes up what an earlier life of the room has saved. To be called before anything else.
     pub(super) fn restore(&mut self, state: State, now: Now) {
         self.history.restore(state.history);
-        self.likes = Likes::restore(state.likes, now.ms);
+        self.totals.likes = Likes::restore(state.likes, now.ms);
         self.sanctions = Sanctions::new(&state.sanctions, state.slow_seconds);
-        if let Err(error) = self.presence.restore(&state.users) {
+        if let Err(error) = self.totals.presence.restore(&state.users) {
             tracing::warn!(room = %self.name, %error, "unique users are counted anew");
         }
     }
@@ -365,9 +306,9 @@ impl Room {
         RoomStatus {
             room: self.name.clone(),
             epoch: self.epoch.clone(),
-            online: self.presence.online(),
-            unique: self.presence.unique(),
-            likes: self.likes.total(),
+            online: self.totals.presence.online(),
+            unique: self.totals.presence.unique(),
+            likes: self.totals.likes.total(),
             comments_per_second: self.rate.last_second(now),
             seq: self.seq,
             cards: self.history.cards(),
@@ -385,12 +326,6 @@ impl Room {
         self.version += 1;
         self.events.push(event.clone());
         event
-    }
-
-    fn total(&mut self, kind: Kind, body: serde_json::Value, now: Now) {
-        let name = self.name(now).to_string();
-        self.events
-            .push(Event::new(kind, Class::Total, name, now.unix_ms, body));
     }
 
     /// A name that sorts after all before it.
@@ -425,90 +360,10 @@ pub(super) struct Comment {
     pub(super) chorus: bool,
 }
 
-impl<T: PartialEq> Told<T> {
-    /// When `value` may be told, if it is news.
-    fn due_ms(&self, value: &T, tick_ms: i64, now: Now) -> Option<i64> {
-        let due_ms = self.at_ms.map_or(now.ms, |at_ms| at_ms + tick_ms);
-        (self.value != *value).then_some(due_ms)
-    }
-
-    fn tell(&mut self, value: T, now: Now) {
-        self.value = value;
-        self.at_ms = Some(now.ms);
-    }
-}
-
-impl Rate {
-    fn count(&mut self, now: Now) {
-        let second = now.ms / 1000;
-        if second != self.second {
-            self.before = if second == self.second + 1 {
-                self.count
-            } else {
-                0
-            };
-            (self.second, self.count) = (second, 0);
-        }
-        self.count += 1;
-    }
-
-    /// Of the last whole second.
-    fn last_second(&self, now: Now) -> u32 {
-        match now.ms / 1000 - self.second {
-            0 => self.before,
-            1 => self.count,
-            _ => 0,
-        }
-    }
-}
-
-/// The action's word and whom or what it concerns.
-fn check_moderation(moderation: &Moderation) -> Result<(&'static str, &str), Refusal> {
-    let (action, subject, seconds, seconds_max) = match moderation {
-        Moderation::Mute { user, seconds } => ("mute", user, *seconds, SANCTION_SECONDS_MAX),
-        Moderation::Ban { user, seconds } => ("ban", user, *seconds, SANCTION_SECONDS_MAX),
-        Moderation::Unmute { user } => ("unmute", user, 0, 0),
-        Moderation::Unban { user } => ("unban", user, 0, 0),
-        Moderation::Retract { id } => ("retract", id, 0, 0),
-        Moderation::Slow { seconds } if *seconds <= SLOW_SECONDS_MAX => return Ok(("slow", "")),
-        Moderation::Slow { .. } => {
-            let detail = format!("`seconds` has to be at most {SLOW_SECONDS_MAX}");
-            return Err(malformed(&detail));
-        }
-    };
-    if seconds > seconds_max {
-        let detail = format!("`seconds` has to be at most {seconds_max}");
-        return Err(malformed(&detail));
-    }
-    if !(1..=ID_BYTES_MAX).contains(&subject.len()) || subject.chars().any(char::is_control) {
-        let detail = format!("the name has to be 1 to {ID_BYTES_MAX} bytes");
-        return Err(malformed(&detail));
-    }
-    Ok((action, subject))
-}
-
 /// A number that nobody can choose, from the random part of a name.
 fn chance(name: Ulid) -> u64 {
     // Names of one millisecond count upwards; the factor (2^64 by the golden ratio) scatters them.
     (name.random() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-}
-
-fn forbidden(detail: &str) -> Refusal {
-    Refusal {
-        status: 403,
-        code: "not_allowed".into(),
-        detail: detail.into(),
-        retry_after_s: None,
-    }
-}
-
-fn malformed(detail: &str) -> Refusal {
-    Refusal {
-        status: 400,
-        code: "malformed".into(),
-        detail: detail.into(),
-        retry_after_s: None,
-    }
 }
 
 #[cfg(test)]

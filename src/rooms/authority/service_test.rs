@@ -1,8 +1,11 @@
 use std::future::Future;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ledger::Ledger;
+use crate::live::Store;
 use crate::live::track::{Event as Read, Start};
 use crate::live::{Exchange, broadcast};
 use crate::media::Class;
@@ -10,7 +13,7 @@ use crate::media::broadcast::{Info, Kind as Holds, Profile};
 use crate::protocol::interact::Role;
 use crate::protocol::interact::event::Kind;
 use crate::protocol::interact::question::Likes;
-use crate::runtime::Shutdown;
+use crate::runtime::{Shutdown, TaskScope};
 
 /// An origin with a ledger in memory.
 struct Origin {

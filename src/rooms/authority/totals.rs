@@ -1,0 +1,96 @@
+//! Likes and presence: counted at once, told now and then. Pure.
+
+use serde_json::{Value, json};
+
+use crate::protocol::interact::event::Kind;
+use crate::rooms::authority::clock::Now;
+use crate::rooms::authority::likes::Likes;
+use crate::rooms::authority::presence::Presence;
+
+/// How often presence is told at most, in milliseconds.
+const PRESENCE_MS: i64 = 1000;
+
+/// The totals of one room.
+#[derive(Debug)]
+pub(super) struct Totals {
+    pub(super) likes: Likes,
+    pub(super) presence: Presence,
+    like_tick_ms: i64,
+    likes_told: Told<u64>,
+    presence_told: Told<(u64, u64)>,
+}
+
+/// A total that is told now and then.
+#[derive(Debug, Default)]
+struct Told<T> {
+    value: T,
+    at_ms: Option<i64>,
+}
+
+impl Totals {
+    /// Nothing counted.
+    pub(super) fn new(like_tick_ms: u32, now: Now) -> Self {
+        Self {
+            likes: Likes::new(now.ms),
+            presence: Presence::default(),
+            like_tick_ms: like_tick_ms.into(),
+            likes_told: Told::default(),
+            presence_told: Told::default(),
+        }
+    }
+
+    /// What is to be told now, and when to look again.
+    pub(super) fn poll(&mut self, now: Now) -> (Vec<(Kind, Value)>, Option<i64>) {
+        let mut news = Vec::new();
+        let likes = self.poll_likes(now, &mut news);
+        let presence = self.poll_presence(now, &mut news);
+        (news, [likes, presence].into_iter().flatten().min())
+    }
+
+    /// Who is here, as it was told last.
+    pub(super) fn presence_told(&self) -> Value {
+        presence(self.presence_told.value)
+    }
+
+    fn poll_likes(&mut self, now: Now, news: &mut Vec<(Kind, Value)>) -> Option<i64> {
+        let total = self.likes.total();
+        let due_ms = self.likes_told.due_ms(&total, self.like_tick_ms, now)?;
+        if due_ms > now.ms || !self.likes.is_settled(now.ms) {
+            return Some(due_ms.max(now.ms + self.like_tick_ms.max(1)));
+        }
+        self.likes_told.tell(total, now);
+        news.push((Kind::Like, json!({ "total": total })));
+        None
+    }
+
+    fn poll_presence(&mut self, now: Now, news: &mut Vec<(Kind, Value)>) -> Option<i64> {
+        self.presence.expire(now.ms);
+        let counts = (self.presence.online(), self.presence.unique());
+        let due_ms = self.presence_told.due_ms(&counts, PRESENCE_MS, now);
+        if let Some(later_ms) = due_ms.filter(|due_ms| *due_ms > now.ms) {
+            return Some(later_ms);
+        }
+        if due_ms.is_some() {
+            self.presence_told.tell(counts, now);
+            news.push((Kind::Presence, presence(counts)));
+        }
+        self.presence.is_known().then_some(now.ms + PRESENCE_MS)
+    }
+}
+
+fn presence((online, unique): (u64, u64)) -> Value {
+    json!({ "online": online, "unique": unique })
+}
+
+impl<T: PartialEq> Told<T> {
+    /// When `value` may be told, if it is news.
+    fn due_ms(&self, value: &T, tick_ms: i64, now: Now) -> Option<i64> {
+        let due_ms = self.at_ms.map_or(now.ms, |at_ms| at_ms + tick_ms);
+        (self.value != *value).then_some(due_ms)
+    }
+
+    fn tell(&mut self, value: T, now: Now) {
+        self.value = value;
+        self.at_ms = Some(now.ms);
+    }
+}
