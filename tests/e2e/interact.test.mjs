@@ -221,7 +221,7 @@ test("a buyer on the page", { timeout: 120_000 }, async (t) => {
   });
 });
 
-test("an order outlives its edge", { timeout: 180_000 }, async (t) => {
+test("an order outlives its page and its edge", { timeout: 180_000 }, async (t) => {
   const shop = await merchant(t, ({ sku }) =>
     sku === "gone" ? { state: "rejected", reason: "none left" } : { state: "confirmed" },
   );
@@ -232,36 +232,50 @@ test("an order outlives its edge", { timeout: 180_000 }, async (t) => {
   });
   const first = await edge(t, certificates, [top]);
   const second = await edge(t, certificates, [top]);
+  const edges = [first.http, second.http];
   push(t, `rtmp://${top.address("rtmp.listen")}/live/${ROOM}`);
   await renditions(second.http, ROOM);
   const page = await (await browser(t)).newPage();
   await page.goto(second.http, { waitUntil: "domcontentloaded" });
-  await page.evaluate(enterByLibrary, [first.http, second.http]);
-  await until("in the room", () => page.evaluate(() => window.room.state.edge));
 
-  // The first edge takes the order and never answers; then it dies.
-  first.process.child.kill("SIGSTOP");
-  const key = await page.evaluate(() => window.room.order({ sku: "tea", quantity: 2 }).key);
-  await sleep(500);
-  assert.equal(await page.evaluate(() => window.room.orders[0].state), "pending");
-  first.process.child.kill("SIGKILL");
+  const order = (wish) => page.evaluate((what) => window.room.order(what).key, wish);
+  const decided = (key) =>
+    until("the merchant's answer is back", () =>
+      page.evaluate((sought) => {
+        const found = window.room.orders.find((one) => one.key === sought);
+        return /confirmed|rejected/.test(found?.state) && found;
+      }, key),
+    );
+  /** An order that the first edge takes and never answers. */
+  const orderInVain = async (wish) => {
+    await page.evaluate(enterByLibrary, edges);
+    await until("in the room", () => page.evaluate(() => window.room.state.name === "open"));
+    first.process.child.kill("SIGSTOP");
+    const key = await order(wish);
+    await sleep(500);
+    assert.equal(await page.evaluate(() => window.room.orders.at(-1).state), "pending");
+    return key;
+  };
 
-  const found = await until("the order is confirmed", () =>
-    page.evaluate(() => window.room.orders.find(({ state }) => state === "confirmed")),
-  );
-  assert.equal(found.key, key);
-  assert.equal(await page.evaluate(() => window.room.state.edge), second.http);
-  assert.deepEqual([...shop.book.keys()], [key]);
-  assert.equal(shop.book.get(key).quantity, 2);
+  await t.test("the next page sends it again, with the same key", async () => {
+    const key = await orderInVain({ sku: "tea", quantity: 2 });
+    await page.reload({ waitUntil: "domcontentloaded" });
+    await page.evaluate(enterByLibrary, [second.http]);
+    assert.equal((await decided(key)).state, "confirmed");
+    assert.equal(shop.book.get(key).quantity, 2);
+    first.process.child.kill("SIGCONT");
+    await page.reload({ waitUntil: "domcontentloaded" });
+  });
 
-  const refused = await page.evaluate(() => window.room.order({ sku: "gone" }).key);
-  const answer = await until("the merchant's answer is back", () =>
-    page.evaluate(
-      (key) => window.room.orders.find((one) => one.key === key && one.reason),
-      refused,
-    ),
-  );
-  assert.deepEqual([answer.state, answer.reason], ["rejected", "none left"]);
+  await t.test("the next edge gets it, with the same key", async () => {
+    const key = await orderInVain({ sku: "gone" });
+    first.process.child.kill("SIGKILL");
+    const { state, reason } = await decided(key);
+    assert.deepEqual([state, reason], ["rejected", "none left"]);
+    assert.equal(await page.evaluate(() => window.room.state.edge), second.http);
+  });
+
+  assert.equal(shop.book.size, 2, "each order has one key");
 });
 
 /** In a page of another site: enters the room by the library. */
