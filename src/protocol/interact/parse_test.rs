@@ -206,6 +206,21 @@ proptest! {
     }
 
     #[test]
+    fn no_damaged_message_panics(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let order = json!({"v": 1, "type": "order", "ref": "o1", "media_ms": 1.0, "body": {
+            "key": "01JD0000", "sku": "s", "quantity": 1, "attributes": {"a": [null, {"b": "好"}]}}});
+        for mut message in [serde_json::to_vec(&order).unwrap(), cbor(&order)] {
+            for (at, byte) in &damage {
+                let at = at.index(message.len());
+                message[at] = *byte;
+            }
+            let _any_answer = (parse(&message), parse_cbor(&message));
+        }
+    }
+
+    #[test]
     fn no_envelope_panics(kind in "[a-z]{0,8}", reference in ".{0,70}", text in ".{0,600}") {
         let envelope = json!({"type": kind, "ref": reference, "body": {"text": text, "key": text}});
         let _any_answer = read(&envelope);
