@@ -210,7 +210,8 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let order = json!({"v": 1, "type": "order", "ref": "o1", "media_ms": 1.0, "body": {
-            "key": "01JD0000", "sku": "s", "quantity": 1, "attributes": {"a": [null, {"b": "好"}]}}});
+            "key": "01JD0000", "sku": "s", "quantity": 1,
+            "attributes": {"a": [null, {"b": "好"}]}}});
         for mut message in [serde_json::to_vec(&order).unwrap(), cbor(&order)] {
             for (at, byte) in &damage {
                 let at = at.index(message.len());
