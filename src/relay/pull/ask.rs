@@ -16,12 +16,14 @@ use crate::relay::pull::link::Link;
 use crate::relay::question::{self, CLASSES, in_flight_max, index, patience};
 use crate::relay::wire::control::Message;
 use crate::relay::wire::question::{Answered, Asked, Outcome};
-use crate::runtime::TaskScope;
+use crate::runtime::{Shutdown, TaskScope};
 
 /// Asks over whichever link is up.
 #[derive(Debug)]
 pub(super) struct Asker {
     links: watch::Receiver<Option<Arc<Link>>>,
+    /// No further link will come.
+    over: Shutdown,
     /// By class. A question holds its permit while it waits for a link, too.
     permits: [Arc<Semaphore>; CLASSES.len()],
     metrics: Arc<PullMetrics>,
@@ -36,10 +38,12 @@ pub(super) struct Lost;
 impl Asker {
     pub(super) fn new(
         links: watch::Receiver<Option<Arc<Link>>>,
+        over: Shutdown,
         metrics: Arc<PullMetrics>,
     ) -> Self {
         Self {
             links,
+            over,
             permits: CLASSES.map(|class| Arc::new(Semaphore::new(in_flight_max(class)))),
             metrics,
         }
@@ -51,13 +55,18 @@ impl Authority for Asker {
         let class = question.class;
         let metrics = self.metrics.clone();
         let permit = self.permits[index(class)].clone().try_acquire_owned();
-        let links = self.links.clone();
+        let (links, over) = (self.links.clone(), self.over.clone());
         Box::pin(async move {
             let mut counted = Counted::new(&metrics.questions, class);
             let _permit = permit.map_err(|_| AskError::Busy(class))?;
             let answer = async {
                 match class {
-                    Class::Order => ask_until_heard(links, &question).await,
+                    Class::Order => tokio::select! {
+                        outcome = ask_until_heard(links, &question) => outcome,
+                        () = over.requested() => {
+                            Err(AskError::Unreachable("the node goes down".into()))
+                        }
+                    },
                     _ => ask_once(&links, &question).await,
                 }
             };

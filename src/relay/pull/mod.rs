@@ -24,7 +24,7 @@ use crate::live::Store;
 use crate::relay::error::CLOSE_DONE;
 use crate::relay::metrics::PullMetrics;
 use crate::relay::{Config, Error, Local, Status, transport};
-use crate::runtime::{TaskScope, clock};
+use crate::runtime::{Shutdown, TaskScope, clock};
 
 use link::Link;
 use rooms::Rooms;
@@ -45,6 +45,8 @@ struct Shared {
     metrics: Arc<PullMetrics>,
     rooms: Rooms,
     link: watch::Sender<Option<Arc<Link>>>,
+    /// Requested when no further link will come.
+    over: Shutdown,
 }
 
 impl Puller {
@@ -57,7 +59,8 @@ impl Puller {
         let link = watch::Sender::new(None);
         let store = local.store.clone();
         store.set_upstream(Arc::new(fetch::Fetcher(link.subscribe())));
-        let asker = ask::Asker::new(link.subscribe(), metrics.clone());
+        let over = Shutdown::new();
+        let asker = ask::Asker::new(link.subscribe(), over.clone(), metrics.clone());
         local.exchange.set_authority(Arc::new(asker));
         Ok(Self(Arc::new(Shared {
             client: transport::client_config(config, local)?,
@@ -67,6 +70,7 @@ impl Puller {
             store,
             metrics,
             link,
+            over,
         })))
     }
 
@@ -82,6 +86,7 @@ impl Puller {
             if let Some(link) = shared.link.send_replace(None) {
                 link.connection.close(CLOSE_DONE, b"the node goes down");
             }
+            shared.over.request();
             shared.rooms.clear();
         });
         let (shared, shutdown) = (self.0.clone(), scope.shutdown().clone());
