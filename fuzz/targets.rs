@@ -21,7 +21,7 @@ use rushlane::probe::multivariant::Multivariant;
 use rushlane::probe::playlist::Playlist;
 use rushlane::protocol::interact::command::{self, COMMAND_BYTES_MAX};
 use rushlane::protocol::interact::event;
-use rushlane::protocol::rtmp;
+use rushlane::protocol::{rtmp, websocket};
 use rushlane::relay::wire::question::{Answered, Asked};
 use rushlane::relay::wire::{control, stream};
 
@@ -44,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("relay_questions", relay_questions),
     ("relay_stream", relay_stream),
     ("rtmp_session", rtmp_session),
+    ("websocket", websocket),
 ];
 
 /// Runs one target.
@@ -327,5 +328,25 @@ fn take(session: &mut rtmp::Session, event: rtmp::Event) {
             let _any_answer = read::script(&data);
         }
         rtmp::Event::Connected { .. } | rtmp::Event::Unpublished => {}
+    }
+}
+
+/// A member's WebSocket: however it is cut into reads, the same is read, and what was read can be
+/// answered.
+fn websocket(bytes: &[u8]) {
+    let read = |portion: usize| {
+        let mut reader = websocket::Reader::default();
+        let mut events = Vec::new();
+        let result = bytes
+            .chunks(portion)
+            .try_for_each(|piece| reader.read(piece, &mut events));
+        (events, result)
+    };
+    let (events, result) = read(7);
+    assert_eq!((&events, &result), (&read(1 << 20).0, &read(1 << 20).1));
+    for event in events {
+        if let websocket::Event::Ping(payload) = event {
+            assert!(websocket::pong(&payload).len() <= 2 + websocket::CONTROL_BYTES_MAX);
+        }
     }
 }

@@ -119,12 +119,17 @@ impl Track {
         let Some((group, _)) = &self.group else {
             return;
         };
+        // Edges tell news from what they were told before by it, and measure the way.
+        let stamps = Stamps {
+            ingest_us: started_us.saturating_add(since_ms.saturating_mul(1000)),
+            ..Stamps::default()
+        };
         group.append(Frame {
             dts,
             composition: 0,
             duration: 0,
             flags: Flags::KEY,
-            stamps: Stamps::default(),
+            stamps,
             payload,
         });
     }

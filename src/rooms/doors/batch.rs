@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::media::Class;
-use crate::protocol::interact::event::{self, Label};
+use crate::protocol::interact::event::{self, Kind, Label};
 use crate::protocol::websocket;
 
 /// How a connection writes events.
@@ -39,6 +39,8 @@ pub(super) struct Position {
 pub(super) struct Item {
     pub(super) label: Label,
     pub(super) json: Bytes,
+    /// When it left the origin, in microseconds since 1970 by this node's clock; 0: not known.
+    pub(super) left_us: i64,
 }
 
 /// Events in one format: as a whole, for those who take all of it, and by class, for those who
@@ -58,6 +60,8 @@ pub(super) struct Batch {
     before: Position,
     /// Where it stands with these.
     pub(super) after: Position,
+    /// When its oldest event left the origin, but for totals, which wait for company; 0: not known.
+    pub(super) left_us: i64,
     /// Events for one user each.
     pub(super) personal: Vec<Item>,
     /// Users who have to go.
@@ -66,14 +70,19 @@ pub(super) struct Batch {
 }
 
 impl Item {
-    /// Reads what a node has to know of an event. `None`: it is none, and nobody can be given it.
-    pub(super) fn read(json: Bytes) -> Option<Self> {
+    /// Reads what a node has to know of an event that left the origin at `left_us`. `None`: it is
+    /// no event, and nobody can be given it.
+    pub(super) fn read(json: Bytes, left_us: i64) -> Option<Self> {
         // A line break would end the event in some formats; compact JSON has none.
         if json.contains(&b'\n') {
             return None;
         }
         let label = serde_json::from_slice(&json).ok()?;
-        Some(Self { label, json })
+        Some(Self {
+            label,
+            json,
+            left_us,
+        })
     }
 
     /// The index of its class's sequence, and its number in it.
@@ -125,7 +134,12 @@ impl Batch {
     /// without and with them.
     pub(super) fn new(mut items: Vec<Item>, before: Position, after: Position) -> Self {
         items.sort_by_key(|item| item.label.class);
+        let prompt = items.iter().filter(|item| item.label.class < Class::Total);
+        let left_us = prompt
+            .map(|item| item.left_us)
+            .filter(|left_us| *left_us > 0);
         Self {
+            left_us: left_us.min().unwrap_or(0),
             items,
             before,
             after,
@@ -150,11 +164,12 @@ impl Batch {
         let mut ends: Vec<(Class, usize)> = Vec::new();
         let mut position = self.before.clone();
         for item in &self.items {
-            let id = item.numbered().map(|(lane, seq)| {
+            let numbered = item.numbered();
+            if let Some((lane, seq)) = numbered {
                 position.seq[lane] = seq;
-                &position
-            });
-            format.encode(&mut whole, &item.json, id);
+            }
+            let moves = numbered.is_some() || item.label.kind == Kind::Snapshot;
+            format.encode(&mut whole, &item.json, moves.then_some(&position));
             match ends.last_mut() {
                 Some((class, end)) if *class == item.label.class => *end = whole.len(),
                 _ => ends.push((item.label.class, whole.len())),
@@ -183,7 +198,7 @@ mod tests {
         let json = format!(
             r#"{{"v":1,"type":"notice","class":{class},{seq}"id":"i{class}","at":1,"body":{{}}}}"#
         );
-        Item::read(json.into()).unwrap()
+        Item::read(json.into(), 0).unwrap()
     }
 
     fn at(c0: u64, c1: u64) -> Position {
@@ -228,9 +243,9 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_not_passed_on() {
-        assert!(Item::read(Bytes::from_static(b"{}")).is_none());
+        assert!(Item::read(Bytes::from_static(b"{}"), 0).is_none());
         let broken = br#"{"v":1,"type":"notice",
             "class":3,"id":"i","at":1,"body":{}}"#;
-        assert!(Item::read(Bytes::from_static(broken)).is_none());
+        assert!(Item::read(Bytes::from_static(broken), 0).is_none());
     }
 }

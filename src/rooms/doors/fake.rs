@@ -36,7 +36,6 @@ struct State {
     dts: i64,
     /// Questions asked.
     asked: Vec<Question>,
-    sanctions: Vec<(Arc<str>, i64, bool)>,
     /// Nothing but orders is answered.
     is_deaf: bool,
 }
@@ -59,7 +58,6 @@ impl Fake {
                 seq: [0; 2],
                 dts: 0,
                 asked: Vec::new(),
-                sanctions: Vec::new(),
                 is_deaf: false,
             })),
         };
@@ -101,11 +99,6 @@ impl Fake {
         });
     }
 
-    /// The room has no events any more.
-    pub(super) fn close(&self) {
-        self.state.lock().show = None;
-    }
-
     /// Publishes an event of `class` that says `text`, numbered if its class is.
     pub(super) fn say(&self, class: Class, text: &str) {
         self.publish(event(class, text));
@@ -131,11 +124,6 @@ impl Fake {
     /// A number is given, and its event is lost on the way.
     pub(super) fn lose(&self, class: Class) {
         self.state.lock().seq[usize::from(u8::from(class))] += 1;
-    }
-
-    pub(super) fn sentence(&self, user: &str, is_ban: bool) {
-        let forever = (Arc::from(user), i64::MAX, is_ban);
-        self.state.lock().sanctions.push(forever);
     }
 
     pub(super) fn set_deaf(&self, is_deaf: bool) {
@@ -179,7 +167,7 @@ impl Fake {
                     .map_or("".into(), |show| show.epoch.clone()),
                 seq: state.seq,
                 body: json!({ "comments": [], "slow_seconds": 0 }),
-                sanctions: state.sanctions.clone(),
+                sanctions: Vec::new(),
             })),
             Question::Orders { .. } => Answer::Events { events: Vec::new() },
             _ => Answer::Done,

@@ -199,8 +199,9 @@ impl Feed {
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Frame(frame) => {
+                    let left_us = left_us(&frame);
                     let numbered = matches!(class, Class::Order | Class::Program);
-                    if (numbered || !is_stale(&frame)) && self.add(&frame) {
+                    if (numbered || !is_stale(left_us)) && self.add(&frame, left_us) {
                         let due = now + wait;
                         self.due = Some(self.due.map_or(due, |before| before.min(due)));
                     }
@@ -217,8 +218,8 @@ impl Feed {
     }
 
     /// True when the frame is an event that is passed on.
-    fn add(&mut self, frame: &Frame) -> bool {
-        let Some(item) = Item::read(frame.payload.clone()) else {
+    fn add(&mut self, frame: &Frame, left_us: i64) -> bool {
+        let Some(item) = Item::read(frame.payload.clone(), left_us) else {
             if !frame.payload.is_empty() {
                 let bytes = frame.payload.len();
                 tracing::warn!(bytes, "a frame of the room's events is no event");
@@ -238,13 +239,19 @@ impl Feed {
     }
 }
 
-/// True for an event that left the origin a while ago, by this node's clock.
-fn is_stale(frame: &Frame) -> bool {
-    let stamps = &frame.stamps;
-    let left_us = stamps.hops.iter().fold(stamps.ingest_us, |time, hop| {
-        time.saturating_add(hop.offset_us.into())
-    });
-    stamps.ingest_us > 0 && clock::unix_us() - left_us > STALE_US
+/// When a frame left the origin, by this node's clock; 0: not known.
+fn left_us(frame: &Frame) -> i64 {
+    match frame.stamps.ingest_us {
+        0 => 0,
+        by_origin => frame.stamps.hops.iter().fold(by_origin, |time, hop| {
+            time.saturating_add(hop.offset_us.into())
+        }),
+    }
+}
+
+/// True for what left the origin a while ago.
+fn is_stale(left_us: i64) -> bool {
+    left_us > 0 && clock::unix_us() - left_us > STALE_US
 }
 
 /// Waits until a track may have something new.

@@ -1,6 +1,6 @@
 //! The doors as the node sees them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -82,6 +82,7 @@ impl Doors {
             scope: TaskScope::under(&inner.shutdown),
             drain: inner.drain.clone(),
             halls: RefCell::default(),
+            members: Cell::default(),
         })))
     }
 

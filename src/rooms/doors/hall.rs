@@ -142,13 +142,8 @@ impl Hall {
         self.is_over.get()
     }
 
-    /// Members, also those at the door.
-    pub(super) fn len(&self) -> usize {
-        self.rows.borrow().members.len() + self.entering.get()
-    }
-
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.rows.borrow().members.is_empty() && self.entering.get() == 0
     }
 
     /// Somebody comes to the door.
@@ -238,6 +233,10 @@ impl Hall {
                 member.give(form, now, &self.figures)
             });
             self.figures.batches.inc();
+            if batch.left_us > 0 && seated > 0 {
+                let delay_us = (clock::unix_us() - batch.left_us).max(0);
+                self.figures.delay.observe(delay_us as f64 / 1e6);
+            }
             self.figures
                 .deliveries
                 .inc_by((seated * batch.len()) as u64);

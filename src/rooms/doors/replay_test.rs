@@ -7,7 +7,7 @@ fn item(lane: usize, seq: u64) -> Item {
     let json = format!(
         r#"{{"v":1,"type":"notice","class":{lane},"seq":{seq},"id":"i","at":1,"body":{{}}}}"#
     );
-    Item::read(json.into()).unwrap()
+    Item::read(json.into(), 0).unwrap()
 }
 
 fn at(c0: u64, c1: u64) -> Position {

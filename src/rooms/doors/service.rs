@@ -1,12 +1,13 @@
 //! The service of one worker: who may come in by which door.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::timeout;
 
 use crate::auth::{self, Verifier};
@@ -48,6 +49,8 @@ pub(super) struct House {
     pub(super) scope: TaskScope,
     pub(super) drain: Shutdown,
     pub(super) halls: RefCell<HashMap<RoomName, Rc<Hall>>>,
+    /// Connections now.
+    pub(super) members: Cell<usize>,
 }
 
 /// What a worker answers with.
@@ -120,8 +123,7 @@ impl House {
             return Err(closed());
         }
         room.may_enter(&guest.who)?;
-        let members: usize = self.halls.borrow().values().map(|hall| hall.len()).sum();
-        if members >= self.config.members_max {
+        if self.members.get() >= self.config.members_max {
             let detail = "this node has as many members as it may".to_owned();
             return Err(refusal(503, "full", detail, Some(5)));
         }
@@ -213,23 +215,43 @@ impl Chair {
             door,
             place,
         } = self;
-        let members = house
-            .figures
-            .members
-            .get_or_create(&DoorLabel { door })
-            .clone();
         let seat = Seat::new(&room, &guest.who.id);
+        let counted = Counted::new(&house, door);
         let hall = house.hall(&room);
         let bytes_max = house.config.send_queue_bytes;
         let member = Member::new(guest.who.clone(), format, wire, bytes_max, clock::now());
         let scope = house.scope.clone();
         let session = Session::new(house, hall, Rc::new(member), guest, reader);
         scope.spawn_local("rooms.member", async move {
-            let _held = (seat, place, room);
-            members.inc();
+            let _held = (seat, place, counted);
             session.run().await;
-            members.dec();
         });
+    }
+}
+
+/// A connection in the figures, for as long as it lives.
+struct Counted {
+    house: Rc<House>,
+    members: Gauge,
+}
+
+impl Counted {
+    fn new(house: &Rc<House>, door: &'static str) -> Self {
+        let label = DoorLabel { door };
+        let members = house.figures.members.get_or_create(&label).clone();
+        members.inc();
+        house.members.set(house.members.get() + 1);
+        Self {
+            house: house.clone(),
+            members,
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.members.dec();
+        self.house.members.set(self.house.members.get() - 1);
     }
 }
 

@@ -112,6 +112,7 @@ async fn ask(room: &Room, origin: &Origin) -> Result<Arc<Held>, Refusal> {
             to: None,
         },
         json: json.clone(),
+        left_us: 0,
     };
     Ok(Arc::new(Held {
         batch: Batch::new(vec![item], position.clone(), position.clone()),
