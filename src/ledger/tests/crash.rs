@@ -85,6 +85,7 @@ async fn what_was_stored_survives_a_kill_at_any_point() {
         stored.extend(killed_after(&path, 23 * round));
         let open = Open::new(&config(&path)).await;
         assert_eq!(open.ledger.is_healthy(), Ok(()));
+        assert_eq!(open.repairs(), "1");
         for key in &stored {
             let found = open.ledger.order(&id("crash", key)).await;
             assert!(

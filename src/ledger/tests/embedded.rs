@@ -41,6 +41,7 @@ async fn everything_is_there_after_a_restart() {
 
     let open = Open::new(&config(folder.path())).await;
     assert_eq!(open.ledger.is_healthy(), Ok(()));
+    assert_eq!(open.repairs(), "0");
     assert_eq!(open.ledger.depth(), depth);
     let found = open
         .ledger

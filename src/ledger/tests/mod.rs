@@ -17,15 +17,28 @@ use crate::telemetry::Metrics;
 /// A book and the tasks behind it.
 struct Open {
     ledger: Ledger,
+    metrics: Metrics,
     scope: TaskScope,
 }
 
 impl Open {
     async fn new(config: &Config) -> Self {
         let scope = TaskScope::under(&Shutdown::new());
-        let ledger = Ledger::open(config, &Metrics::default(), &scope).await;
-        let ledger = ledger.expect("a usable configuration");
-        Self { ledger, scope }
+        let metrics = Metrics::default();
+        let ledger = Ledger::open(config, &metrics, &scope).await;
+        Self {
+            ledger: ledger.expect("a usable configuration"),
+            metrics,
+            scope,
+        }
+    }
+
+    /// How often the store was repaired when it was opened.
+    fn repairs(&self) -> String {
+        let text = self.metrics.encode();
+        let name = "rushlane_ledger_repairs_total ";
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().to_owned()
     }
 
     /// Ends the tasks and closes the store.
