@@ -10,6 +10,7 @@ mod fanout;
 mod host;
 mod latency;
 mod objects;
+mod orders;
 mod outcome;
 mod parked;
 mod process;
@@ -76,7 +77,7 @@ fn benches() -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let all = ["latency", "fanout", "objects", "parked"].map(str::to_owned);
+    let all = ["latency", "fanout", "objects", "parked", "orders"].map(str::to_owned);
     let chosen = if words.is_empty() { &all[..] } else { &words };
     let mut passed = true;
     for name in chosen {
@@ -92,8 +93,9 @@ async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
         "fanout" => fanout::run(bench).await?,
         "latency" => latency::run(bench).await?,
         "objects" => objects::run(bench).await?,
+        "orders" => orders::run(bench).await?,
         "parked" => parked::run(bench).await?,
-        other => bail!("no bench {other}: there are latency, fanout, objects and parked"),
+        other => bail!("no bench {other}: there are latency, fanout, objects, orders and parked"),
     };
     outcome.finish(&bench.folder)
 }

@@ -58,11 +58,17 @@ pub struct Network {
     /// What the edge shows to viewers.
     pub certificates: Certificates,
     admin: String,
+    origin_admin: String,
 }
 
 impl Network {
     /// Starts both and waits until they listen.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(folder, "", "").await
+    }
+
+    /// As [`Self::start`], with further sections in the two configurations.
+    pub async fn start_with(folder: &Path, origin: &str, edge: &str) -> anyhow::Result<Self> {
         let binary = Path::new("target/release/rushlane");
         if !binary.exists() {
             bail!("target/release/rushlane is missing: make build");
@@ -83,7 +89,7 @@ impl Network {
                  [relay]\nlisten = \"127.0.0.1:{relay}\"\n{relay_tls}\
                  [http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
                  [ledger]\npath = {:?}\n\
-                 [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n",
+                 [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n{origin}",
                 folder.join("ledger.redb"),
             ),
         )?;
@@ -95,7 +101,7 @@ impl Network {
                  [relay]\nlisten = \"off\"\nparents = [\"127.0.0.1:{relay}\"]\n{relay_tls}\
                  [http]\nlisten = \"127.0.0.1:{http}\"\ntls_listen = \"127.0.0.1:{https}\"\n\
                  certificate = {:?}\nkey = {:?}\nworkers = 1\n\
-                 [admin]\nlisten = \"127.0.0.1:{edge_admin}\"\n",
+                 [admin]\nlisten = \"127.0.0.1:{edge_admin}\"\n{edge}",
                 certificates.certificate, certificates.key
             ),
         )?;
@@ -116,6 +122,7 @@ impl Network {
             https: format!("127.0.0.1:{https}"),
             certificates,
             admin: format!("127.0.0.1:{edge_admin}"),
+            origin_admin: format!("127.0.0.1:{origin_admin}"),
         })
     }
 
@@ -136,6 +143,26 @@ impl Network {
             .context("the relay counts no frames")?;
         let value = line.rsplit(' ').next().unwrap_or_default();
         Ok(value.parse()?)
+    }
+
+    /// Opens the room without a show, by the operator's word, and waits until the edge knows it.
+    pub async fn open_room(&self) -> anyhow::Result<()> {
+        let url = format!("http://{}/api/v1/rooms/{ROOM}/events", self.origin_admin);
+        let notice = reqwest::Client::new()
+            .post(url)
+            .body(r#"{"type":"notice","body":{"text":"open"}}"#)
+            .send()
+            .await?;
+        notice.error_for_status()?;
+        let url = format!("http://{}/rooms/{ROOM}/snapshot?user=operator", self.http);
+        let started = clock::now();
+        while !reqwest::get(&url).await?.status().is_success() {
+            if started.elapsed() > Duration::from_secs(20) {
+                bail!("the edge does not know the room");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
     }
 
     /// Waits until the room plays on the edge.

@@ -1,0 +1,222 @@
+//! The ack of an order: from the buyer's socket through edge and origin to the disk and back, alone
+//! and beside a flood of comments and likes.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::io::{Seek as _, Write as _};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use futures_util::{SinkExt as _, StreamExt as _};
+use hdrhistogram::Histogram;
+use rushlane::runtime::clock;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::Bench;
+use crate::outcome::{self, Goal, Outcome};
+use crate::servers::{Network, ROOM};
+
+/// Offered, whatever the answers take.
+const ORDERS_PER_SECOND: u64 = 2000;
+
+/// Measured; half as long before it is not.
+const SECONDS: u64 = 10;
+
+/// Those who buy.
+const BUYERS: u64 = 500;
+
+/// Those who comment and like beside them.
+const CHATTERS: u64 = 100;
+
+/// Comments offered: three times what is planned for a room, the 30 a second that its members see.
+const COMMENTS_PER_SECOND: u64 = 90;
+
+/// Likes offered.
+const LIKES_PER_SECOND: u64 = 1_000_000;
+
+/// Taps in one batch, at most what a command may carry.
+const LIKES_PER_BATCH: u64 = 1000;
+
+/// Of the edge and the origin: the bench is one address and knows no patience.
+const EDGE: &str = "[rooms.limits]\n\
+                    commands_per_second = 1000\ncommands_burst = 1000\n\
+                    user_commands_per_second = 1000\naddress_commands_per_second = 1000000\n";
+const ORIGIN: &str = "[orders]\nbuyer_per_second = 1000\n";
+
+/// Runs the bench.
+pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
+    let folder = bench.folder.join("orders");
+    fs::create_dir_all(&folder)?;
+    let _last_run = fs::remove_file(folder.join("ledger.redb"));
+    let disk = sync_times(&folder.join("sync"))?;
+    let network = Network::start_with(&folder, ORIGIN, EDGE).await?;
+    network.open_room().await?;
+
+    let alone = order(&network, "alone").await?;
+    let flood = flood(&network).await?;
+    let beside = order(&network, "beside").await?;
+    let flooded = flood.sent.get() / (SECONDS * 3 / 2);
+    drop(flood);
+    let again = order(&network, "again").await?;
+
+    let mut outcome = Outcome::new("orders");
+    let ms = |times: &Histogram<u64>, q| ms_of(times.value_at_quantile(q));
+    outcome.tell(
+        "the disk: write and sync of 4 KB, p50",
+        ms(&disk, 0.5),
+        "ms",
+    );
+    outcome.tell(
+        "the disk: write and sync of 4 KB, p99",
+        ms(&disk, 0.99),
+        "ms",
+    );
+    let per_second = |times: &Histogram<u64>| times.len() as f64 / SECONDS as f64;
+    outcome.judge(
+        "orders acknowledged",
+        per_second(&alone),
+        "/s",
+        Goal::AtLeast(1990.0),
+    );
+    outcome.tell("ack, p50", ms(&alone, 0.5), "ms");
+    outcome.judge("ack, p99", ms(&alone, 0.99), "ms", Goal::AtMost(50.0));
+    outcome.tell("commands of the flood", flooded as f64, "/s");
+    outcome.judge(
+        "orders beside it",
+        per_second(&beside),
+        "/s",
+        Goal::AtLeast(1990.0),
+    );
+    outcome.tell("ack beside it, p50", ms(&beside, 0.5), "ms");
+    outcome.judge(
+        "ack beside it, p99",
+        ms(&beside, 0.99),
+        "ms",
+        Goal::AtMost(50.0),
+    );
+    outcome.tell("ack after it, p50", ms(&again, 0.5), "ms");
+    outcome.tell("ack after it, p99", ms(&again, 0.99), "ms");
+    // Beside the mean of before and after: the machine drifts.
+    let quiet = f64::midpoint(ms(&alone, 0.99), ms(&again, 0.99));
+    let slower = (ms(&beside, 0.99) / quiet - 1.0) * 100.0;
+    outcome.judge("p99 slower beside it by", slower, "%", Goal::AtMost(10.0));
+    Ok(outcome)
+}
+
+fn ms_of(microseconds: u64) -> f64 {
+    microseconds as f64 / 1000.0
+}
+
+/// What the disk itself takes, with the file in the page cache as the ledger's is.
+fn sync_times(path: &Path) -> anyhow::Result<Histogram<u64>> {
+    let mut times = outcome::microseconds();
+    let mut file = fs::File::create(path)?;
+    file.set_len(1 << 20)?;
+    for number in 0..300_u64 {
+        let started = clock::now();
+        file.seek(std::io::SeekFrom::Start(4096 * (number % 256)))?;
+        file.write_all(&[7; 4096])?;
+        file.sync_data()?;
+        times.record(u64::try_from(started.elapsed().as_micros())?)?;
+    }
+    Ok(times)
+}
+
+/// Orders at the offered rate; times from when each was due to its answer.
+async fn order(network: &Network, name: &str) -> anyhow::Result<Histogram<u64>> {
+    let http = reqwest::Client::builder()
+        .timeout(Duration::from_secs(12))
+        .build()?;
+    let times = Rc::new(RefCell::new(outcome::microseconds()));
+    let refused = Rc::new(Cell::new(None));
+    let started = clock::now();
+    let first = ORDERS_PER_SECOND * SECONDS / 2;
+    let mut under_way = JoinSet::new();
+    for number in 0..first + ORDERS_PER_SECOND * SECONDS {
+        let due = started + Duration::from_micros(number * 1_000_000 / ORDERS_PER_SECOND);
+        tokio::time::sleep_until(due).await;
+        let url = format!(
+            "http://{}/rooms/{ROOM}/orders?user=u{}",
+            network.http,
+            number % BUYERS
+        );
+        let key = format!("key-{name}-{number:08}");
+        let body = json!({ "sku": "sku-9", "quantity": 1, "attributes": { "size": 42 } });
+        let post = http
+            .post(url)
+            .header("idempotency-key", key)
+            .body(body.to_string())
+            .send();
+        let (times, refused) = (times.clone(), refused.clone());
+        under_way.spawn_local(async move {
+            let status = post.await.map(|answer| answer.status().as_u16());
+            match status {
+                Ok(202) if number < first => {}
+                Ok(202) => {
+                    let took = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    times.borrow_mut().saturating_record(took);
+                }
+                Ok(status) => refused.set(Some(format!("HTTP {status}"))),
+                Err(error) => refused.set(Some(error.to_string())),
+            }
+        });
+        while under_way.try_join_next().is_some() {}
+    }
+    while under_way.join_next().await.is_some() {}
+    if let Some(refused) = refused.take() {
+        bail!("an order was not taken: {refused}");
+    }
+    let times = times.borrow().clone();
+    Ok(times)
+}
+
+/// Comments and likes that run until it is dropped.
+struct Flood {
+    sent: Rc<Cell<u64>>,
+    _chatters: JoinSet<()>,
+}
+
+async fn flood(network: &Network) -> anyhow::Result<Flood> {
+    let sent = Rc::new(Cell::new(0));
+    let mut chatters = JoinSet::new();
+    let batches = LIKES_PER_SECOND / LIKES_PER_BATCH;
+    for number in 0..CHATTERS {
+        let url = format!("ws://{}/rooms/{ROOM}/ws?user=c{number}", network.http);
+        let (socket, _) = connect_async(url)
+            .await
+            .context("a chatter cannot come in")?;
+        let (mut up, mut down) = socket.split();
+        let sent = sent.clone();
+        chatters.spawn_local(async move { while down.next().await.is_some() {} });
+        chatters.spawn_local(async move {
+            let pause = Duration::from_micros(1_000_000 * CHATTERS / batches);
+            let mut tick = tokio::time::interval(pause);
+            for n in 1_u64.. {
+                tick.tick().await;
+                let body =
+                    json!({ "count": LIKES_PER_BATCH, "session": number.to_string(), "n": n });
+                let like = json!({ "type": "like", "ref": "l", "body": body }).to_string();
+                let mut said = up.send(Message::text(like)).await;
+                sent.set(sent.get() + 1);
+                if (n * CHATTERS + number) * COMMENTS_PER_SECOND % batches < COMMENTS_PER_SECOND {
+                    let body = json!({ "text": format!("hello {number} from {n}") });
+                    let comment = json!({ "type": "comment", "ref": "c", "body": body });
+                    said = said.and(up.send(Message::text(comment.to_string())).await);
+                    sent.set(sent.get() + 1);
+                }
+                if said.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(Flood {
+        sent,
+        _chatters: chatters,
+    })
+}
