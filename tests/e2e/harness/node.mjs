@@ -49,29 +49,43 @@ export async function dev(t, { shell = "", spawn, ...options } = {}) {
 
 /** An origin of its own. */
 export function origin(t, fleet, options = {}) {
-  return start(t, "origin", fleet, {
+  return start(t, "origin", fleet, merged({
     rtmp: { listen: ANY, tls_listen: ANY },
     relay: { listen: ANY },
     // One certificate serves RTMPS too, whether or not the origin serves viewers.
     http: { listen: ANY, tls_listen: "off", ...fleet.http },
     ledger: { path: join(fleet.folder, `ledger-${fleet.count()}.redb`) },
-    ...options,
-  });
+  }, options));
 }
 
 /** An edge below `parents`, which may be edges. */
 export function edge(t, fleet, parents, options = {}) {
   const addresses = parents.map((parent) => parent.address("relay.listen"));
-  return start(t, "edge", fleet, {
+  return start(t, "edge", fleet, merged({
     relay: { listen: ANY, parents: addresses, server_name: "localhost" },
     http: { listen: ANY, tls_listen: ANY, ...fleet.http },
-    ...options,
+  }, options));
+}
+
+/** `node`, which has ended, once more: the same settings at the same addresses. */
+export function again(t, { role, fleet, sections, address }) {
+  const taken = (section, [key, value]) => [key, value === ANY ? address(`${section}.${key}`) : value];
+  const fixed = Object.entries(sections).map(([section, keys]) => {
+    return [section, Object.fromEntries(Object.entries(keys).map((entry) => taken(section, entry)))];
   });
+  return start(t, role, fleet, Object.fromEntries(fixed));
+}
+
+/** `sections` with the keys of `more` in them. */
+function merged(sections, more) {
+  const all = { ...sections };
+  for (const [name, keys] of Object.entries(more)) all[name] = { ...all[name], ...keys };
+  return all;
 }
 
 async function start(t, role, fleet, sections) {
-  const all = { node: { name: `${role}-${fleet.count()}` }, admin: { listen: ANY }, ...sections };
-  all.relay = { ...all.relay, ...fleet.relay };
+  const node = { name: `${role}-${fleet.count()}` };
+  const all = merged({ node, admin: { listen: ANY }, relay: fleet.relay }, sections);
   const file = join(fleet.folder, `${all.node.name}.toml`);
   writeFileSync(file, toml(all));
   const process = new Process(t, BINARY, ["--log-format", "json", role, "-c", file]);
@@ -81,7 +95,7 @@ async function start(t, role, fleet, sections) {
   const address = (key) => listening(process, key);
   const http = `http://${address("http.listen")}`;
   const admin = `http://${address("admin.listen")}`;
-  return { process, file, name: all.node.name, address, http, admin };
+  return { role, fleet, sections: all, process, file, name: all.node.name, address, http, admin };
 }
 
 /** The certificates that the nodes of one test share, made by openssl and not by us. */
@@ -134,7 +148,11 @@ function listening(process, key) {
 }
 
 function toml(sections) {
-  const table = ([name, keys]) =>
-    `[${name}]\n${Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`).join("")}`;
+  const pairs = (keys) => Object.entries(keys).map(([key, value]) => `${key} = ${literal(value)}`);
+  const table = ([name, keys]) => `[${name}]\n${pairs(keys).join("\n")}\n`;
+  const literal = (value) => {
+    if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
+    return value instanceof Object ? `{ ${pairs(value).join(", ")} }` : JSON.stringify(value);
+  };
   return Object.entries(sections).map(table).join("\n");
 }
