@@ -105,14 +105,14 @@ impl Session {
 
     /// Serves the member until the connection ends.
     pub(super) async fn run(mut self) {
-        let mut is_new = true;
         loop {
             match self.next().await {
                 Next::Enter => {
                     let from = self.guest.from.take().or_else(|| self.hall.left());
                     if let Err(refusal) = self.enter(from).await {
                         self.turn_away(&refusal);
-                    } else if std::mem::take(&mut is_new) {
+                    } else {
+                        // What is for one member alone has no number, so nothing else refills it.
                         let (hall, clerk) = (self.hall.clone(), self.house.clerk.clone());
                         let (member, guest) = (self.member.clone(), self.guest.clone());
                         let orders = entry::tell_orders(hall, clerk, member, guest);
