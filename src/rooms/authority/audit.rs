@@ -6,7 +6,7 @@ use crate::ledger::Ledger;
 use crate::media::RoomName;
 use crate::protocol::interact::question::Audit;
 use crate::rooms::authority::metrics::Metrics;
-use crate::runtime::{TaskScope, clock};
+use crate::runtime::{Shutdown, TaskScope, clock};
 
 /// Reports that wait for the ledger; further ones are lost, and counted. At 1,000 a second it may
 /// be away for four seconds.
@@ -32,13 +32,12 @@ impl Trail {
     /// A trail that ends in `ledger`, by a task of `scope`.
     pub(super) fn start(ledger: Ledger, metrics: Metrics, scope: &TaskScope) -> Self {
         let (into, records) = mpsc::channel(WAITING_MAX);
-        let (counted, shutdown) = (metrics.clone(), scope.shutdown().clone());
-        scope.spawn("rooms.audit", async move {
-            tokio::select! {
-                () = write(ledger, records, counted) => {}
-                () = shutdown.requested() => {}
-            }
-        });
+        let writer = Writer {
+            ledger,
+            metrics: metrics.clone(),
+        };
+        let shutdown = scope.shutdown().clone();
+        scope.spawn("rooms.audit", writer.run(records, shutdown));
         Self { into, metrics }
     }
 
@@ -54,19 +53,42 @@ impl Trail {
     }
 }
 
-async fn write(
+#[derive(Debug)]
+struct Writer {
     ledger: Ledger,
-    mut records: mpsc::Receiver<(RoomName, Vec<Audit>)>,
     metrics: Metrics,
-) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        for (room, records) in by_room(&mut batch) {
-            let count = records.len() as u64;
-            if !append(&ledger, &room, records).await {
-                metrics.audit_lost.inc_by(count);
+}
+
+impl Writer {
+    /// Writes until `shutdown` is requested, and then what has come by then.
+    async fn run(self, mut records: mpsc::Receiver<(RoomName, Vec<Audit>)>, shutdown: Shutdown) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        loop {
+            let taken = tokio::select! {
+                taken = records.recv_many(&mut batch, BATCH_MAX) => taken,
+                () = shutdown.requested(), if !records.is_closed() => {
+                    records.close();
+                    continue;
+                }
+            };
+            if taken == 0 {
+                return;
+            }
+            for (room, records) in by_room(&mut batch) {
+                self.append(&room, records).await;
             }
         }
+    }
+
+    async fn append(&self, room: &RoomName, records: Vec<Audit>) {
+        for _ in 0..ATTEMPTS_MAX {
+            match self.ledger.append_audit(room, records.clone()).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%room, %error, "the audit trail waits"),
+            }
+            tokio::time::sleep_until(clock::now() + RETRY).await;
+        }
+        self.metrics.audit_lost.inc_by(records.len() as u64);
     }
 }
 
@@ -81,17 +103,6 @@ fn by_room(batch: &mut Vec<(RoomName, Vec<Audit>)>) -> Vec<(RoomName, Vec<Audit>
         }
     }
     lists
-}
-
-async fn append(ledger: &Ledger, room: &RoomName, records: Vec<Audit>) -> bool {
-    for _ in 1..ATTEMPTS_MAX {
-        match ledger.append_audit(room, records.clone()).await {
-            Ok(()) => return true,
-            Err(error) => tracing::warn!(%room, %error, "the audit trail waits"),
-        }
-        tokio::time::sleep_until(clock::now() + RETRY).await;
-    }
-    ledger.append_audit(room, records).await.is_ok()
 }
 
 #[cfg(test)]

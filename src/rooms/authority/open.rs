@@ -268,7 +268,8 @@ impl Open {
             return;
         }
         let began = crate::runtime::clock::now();
-        let result = self.tools.ledger.save_room(&self.name, saved).await;
+        let result = self.tools.ledger.save_room(&self.name, saved.to_bytes());
+        let result = result.await;
         let took = began.elapsed().as_secs_f64();
         self.tools.metrics.save_seconds.observe(took);
         if let Err(error) = &result {
@@ -286,12 +287,10 @@ impl Open {
         });
     }
 
-    fn state(&self) -> Option<(u64, Bytes)> {
+    fn state(&self) -> Option<(u64, Saved)> {
         let mut inner = self.inner.lock();
         let inner = inner.as_mut()?;
-        let version = inner.room.version();
-        let saved = self.state_of(inner);
-        Some((version, saved.to_bytes()))
+        Some((inner.room.version(), self.state_of(inner)))
     }
 
     fn state_of(&self, inner: &mut Inner) -> Saved {

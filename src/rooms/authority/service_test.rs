@@ -212,6 +212,13 @@ async fn state_survives_a_restart_in_a_new_epoch() {
     let said = origin.authority.moderate(&room, admin, ban);
     in_time(said).await.unwrap();
     let epoch = origin.store.events("r").unwrap().info().epoch.clone();
+    // The last words before the stop are saved by it.
+    let likes = Question::Likes(Likes {
+        edge: "edge-2".into(),
+        total: 3,
+        runs: Vec::new(),
+    });
+    origin.ask(Class::Total, &likes).await;
     origin.stop().await;
 
     let origin = Origin::start(&path, &Config::default()).await;
@@ -222,7 +229,7 @@ async fn state_survives_a_restart_in_a_new_epoch() {
     };
     assert_eq!(snapshot.seq, [0, 0]);
     assert_eq!(snapshot.body["pin"]["text"], "kept");
-    assert_eq!(snapshot.body["likes"], 9);
+    assert_eq!(snapshot.body["likes"], 12);
     assert_eq!(&*snapshot.sanctions[0].0, "troll");
     let mut audit = Vec::new();
     in_time(async {
