@@ -1,6 +1,7 @@
 //! Carries out what members want: limits of the node, rules, sanctions, then the origin's word.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -21,6 +22,15 @@ use crate::runtime::clock;
 /// Looks at the orders of those who come in; a wave of returns must not hold up new orders.
 const LOOKS_MAX: usize = 256;
 
+/// The way on which commands come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    /// The connection, or the one post: a number of its own on this node.
+    pub(super) connection: u64,
+    /// What is ordered on it is part of a load test.
+    pub(super) load: bool,
+}
+
 /// The clerk of a node. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Clerk(Arc<Inner>);
@@ -35,6 +45,7 @@ struct Inner {
     /// Permits for everything else that is asked of the origin.
     others: Semaphore,
     looks: Semaphore,
+    connections: AtomicU64,
 }
 
 impl Clerk {
@@ -46,6 +57,7 @@ impl Clerk {
             orders: Semaphore::new(limits.orders_in_flight_max),
             others: Semaphore::new(limits.comments_in_flight_max),
             looks: Semaphore::new(LOOKS_MAX),
+            connections: AtomicU64::new(0),
         }))
     }
 
@@ -54,22 +66,27 @@ impl Clerk {
         &self.0.origin
     }
 
-    /// Carries out `command`; returns the one event that answers it. `load`: it is part of a load
-    /// test.
+    /// A way that nothing has come on yet.
+    pub(super) fn way(&self, load: bool) -> Way {
+        let connection = self.0.connections.fetch_add(1, Ordering::Relaxed);
+        Way { connection, load }
+    }
+
+    /// Carries out `command`; returns the one event that answers it.
     pub(super) async fn carry_out(
         &self,
         room: &Arc<Room>,
         who: &Member,
-        load: bool,
+        way: Way,
         command: Command,
     ) -> Event {
         let reference = command.reference;
         let answer = match command.action {
             Action::Comment(comment) => self.comment(room, who, comment).await,
-            Action::Like(like) => self.like(room, &like).map(likes),
+            Action::Like(like) => self.like(room, &like, way).map(likes),
             Action::Order(order) => {
                 let key = order.key.clone();
-                let answer = self.order(room, who, order, load).await;
+                let answer = self.order(room, who, order, way.load).await;
                 answer.map(|answer| order_event(&key, &answer))
             }
             Action::Program(program) => self.program(room, who, program).await,
@@ -120,8 +137,8 @@ impl Clerk {
     }
 
     /// Likes; returns the room's total as far as known.
-    pub(super) fn like(&self, room: &Arc<Room>, like: &Like) -> Result<u64, Refusal> {
-        let total = room.likes.count(like, clock::now());
+    pub(super) fn like(&self, room: &Arc<Room>, like: &Like, way: Way) -> Result<u64, Refusal> {
+        let total = room.likes.count(like, way.connection, clock::now());
         self.count(
             "like",
             total.map_err(|_| busy("too many people like this room just now")),

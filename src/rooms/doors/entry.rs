@@ -33,8 +33,7 @@ const TRIES_MAX: usize = 5;
 pub(super) struct Guest {
     pub(super) who: interact::Member,
     pub(super) address: IpAddr,
-    /// What he orders is part of a load test.
-    pub(super) load: bool,
+    pub(super) way: clerk::Way,
     /// Where he was, when he was here before.
     pub(super) from: Option<Position>,
     /// Orders he wants to hear of.

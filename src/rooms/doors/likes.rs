@@ -59,9 +59,10 @@ struct Session {
     seen: Instant,
 }
 
-/// Batches without a hole.
+/// Batches without a hole, from one connection.
 #[derive(Debug, Clone, Copy)]
 struct Run {
+    connection: u64,
     first: u64,
     /// The likes of the first batch.
     count: u32,
@@ -96,7 +97,7 @@ impl Likes {
     }
 
     /// Counts a batch, if it does not count already; returns the room's total as far as known.
-    pub(super) fn count(&self, like: &Like, now: Instant) -> Result<u64, Full> {
+    pub(super) fn count(&self, like: &Like, connection: u64, now: Instant) -> Result<u64, Full> {
         let mut state = self.state.lock();
         let state = &mut *state;
         let hash = session_hash(&like.session);
@@ -115,7 +116,8 @@ impl Likes {
         let n = like.n;
         match session.runs.last_mut() {
             Some(run) if n <= run.last => return Ok(state.room_total),
-            Some(run) if n == run.last + 1 => {
+            // Whoever was elsewhere meanwhile may have been counted there.
+            Some(run) if n == run.last + 1 && run.connection == connection => {
                 if run.told == run.last {
                     state.grown.push_back(hash);
                     state.grown_since.get_or_insert(now);
@@ -127,6 +129,7 @@ impl Likes {
                     session.runs.remove(0);
                 }
                 session.runs.push(Run {
+                    connection,
                     first: n,
                     count: like.count,
                     last: n,

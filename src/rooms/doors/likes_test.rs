@@ -28,7 +28,11 @@ fn a_batch_counts_once_however_often_it_is_sent() {
     let likes = Likes::new("e".into());
     let now = clock::now();
     for (n, count, total) in [(1, 5, 5), (1, 5, 5), (2, 3, 8), (1, 5, 8), (7, 2, 10)] {
-        assert_eq!(likes.count(&like("s", n, count), now), Ok(total), "n {n}");
+        assert_eq!(
+            likes.count(&like("s", n, count), 0, now),
+            Ok(total),
+            "n {n}"
+        );
     }
     let report = likes.report(now).unwrap();
     assert_eq!(report.total, 10);
@@ -36,14 +40,28 @@ fn a_batch_counts_once_however_often_it_is_sent() {
 }
 
 #[test]
+fn another_connection_begins_a_run() {
+    let likes = Likes::new("e".into());
+    let now = clock::now();
+    for (n, connection) in [(1, 7), (2, 7), (2, 8), (3, 8), (4, 8)] {
+        likes.count(&like("s", n, 1), connection, now).unwrap();
+    }
+    let report = likes.report(now).unwrap();
+    assert_eq!(
+        (report.total, runs(&report)),
+        (4, vec![(1, 1, 2), (3, 1, 4)])
+    );
+}
+
+#[test]
 fn runs_that_begin_are_told_at_once_and_growth_a_little_later() {
     let likes = Likes::new("e".into());
     let now = clock::now();
-    likes.count(&like("s", 1, 1), now).unwrap();
+    likes.count(&like("s", 1, 1), 0, now).unwrap();
     let report = likes.report(now).unwrap();
     likes.taken(&report, &taken(100, "o"));
     assert_eq!(likes.report(now), None);
-    assert_eq!(likes.count(&like("s", 2, 1), now), Ok(100));
+    assert_eq!(likes.count(&like("s", 2, 1), 0, now), Ok(100));
     let report = likes.report(now).unwrap();
     assert_eq!((report.total, report.runs.len()), (2, 0));
     likes.taken(&report, &taken(101, "o"));
@@ -57,9 +75,9 @@ fn runs_that_begin_are_told_at_once_and_growth_a_little_later() {
 fn a_lost_report_is_said_again_with_what_came_since() {
     let likes = Likes::new("e".into());
     let now = clock::now();
-    likes.count(&like("s", 4, 1), now).unwrap();
+    likes.count(&like("s", 4, 1), 0, now).unwrap();
     let report = likes.report(now).unwrap();
-    likes.count(&like("s", 5, 9), now).unwrap();
+    likes.count(&like("s", 5, 9), 0, now).unwrap();
     likes.lost(&report);
     let report = likes.report(now).unwrap();
     assert_eq!((report.total, runs(&report)), (10, vec![(4, 1, 5)]));
@@ -70,11 +88,11 @@ fn another_origin_process_is_told_everything() {
     let likes = Likes::new("e".into());
     let now = clock::now();
     for session in ["a", "b"] {
-        likes.count(&like(session, 1, 1), now).unwrap();
+        likes.count(&like(session, 1, 1), 0, now).unwrap();
     }
     let report = likes.report(now).unwrap();
     likes.taken(&report, &taken(2, "first"));
-    likes.count(&like("a", 2, 1), now).unwrap();
+    likes.count(&like("a", 2, 1), 0, now).unwrap();
     let report = likes.report(now).unwrap();
     likes.taken(&report, &taken(3, "second"));
     let mut report = likes.report(now).unwrap();
@@ -96,7 +114,7 @@ fn sessions_are_bounded_and_the_silent_go_first() {
             },
         );
     }
-    assert_eq!(likes.count(&like("s", 1, 1), start), Err(Full));
-    assert_eq!(likes.count(&like("s", 1, 1), start + SILENT), Ok(1));
+    assert_eq!(likes.count(&like("s", 1, 1), 0, start), Err(Full));
+    assert_eq!(likes.count(&like("s", 1, 1), 0, start + SILENT), Ok(1));
     assert_eq!(likes.state.lock().sessions.len(), 1);
 }

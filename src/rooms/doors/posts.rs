@@ -52,11 +52,13 @@ pub(super) fn answer(
     later(async move {
         let event = match action {
             Action::Order(order) => {
-                let answer = clerk.order(&room, &guest.who, order, guest.load).await?;
+                let answer = clerk
+                    .order(&room, &guest.who, order, guest.way.load)
+                    .await?;
                 return Ok(reply::order(answer));
             }
             Action::Comment(comment) => clerk.comment(&room, &guest.who, comment).await?,
-            Action::Like(like) => clerk::likes(clerk.like(&room, &like)?),
+            Action::Like(like) => clerk::likes(clerk.like(&room, &like, guest.way)?),
             Action::Program(_) | Action::Moderation(_) => refused(&malformed("not a post")),
         };
         Ok(reply::json(event.to_json()))

@@ -101,10 +101,11 @@ impl House {
         let who = self.auth.member(token, user, name, room, now_s);
         let who = who.map_err(|error| not_let_in(&error))?;
         let visit = self.registry.visit(&route.room).ok_or_else(no_room)?;
+        let load = self.auth.is_load(query.load.as_deref(), room, now_s);
         let guest = Guest {
             who,
             address: request.peer.ip(),
-            load: self.auth.is_load(query.load.as_deref(), room, now_s),
+            way: self.clerk.way(load),
             from: query.from,
             orders: query.orders,
         };

@@ -268,10 +268,10 @@ impl Session {
         count.set(count.get() + 1);
         let under_way = UnderWay(self.under_way.clone(), kind);
         let (hall, member) = (self.hall.clone(), self.member.clone());
-        let (clerk, load) = (self.house.clerk.clone(), self.guest.load);
+        let (clerk, way) = (self.house.clerk.clone(), self.guest.way);
         self.house.scope.spawn_local("rooms.command", async move {
             let _under_way = under_way;
-            let done = clerk.carry_out(&hall.room, &member.who, load, command);
+            let done = clerk.carry_out(&hall.room, &member.who, way, command);
             let event = done.await;
             let bytes = member.format.one(&event.to_json(), None);
             hall.send(&member, event.class, bytes);
