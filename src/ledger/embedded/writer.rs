@@ -62,7 +62,6 @@ impl Writer {
         let mut batch = Vec::new();
         loop {
             tokio::select! {
-                biased;
                 got = jobs.recv_many(&mut batch, BATCH_MAX) => match got {
                     0 => return,
                     _ => self.commit(std::mem::take(&mut batch)).await,

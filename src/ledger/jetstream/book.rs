@@ -252,10 +252,14 @@ impl Shared {
         };
         let sweeping = async {
             loop {
-                tokio::time::sleep(Duration::from_secs(SWEEP_SECONDS)).await;
-                if let Err(error) = self.sweep().await {
-                    tracing::debug!(%error, "the sweep of orders waits for the cluster");
-                }
+                let pause = match self.sweep().await {
+                    Ok(()) => Duration::from_secs(SWEEP_SECONDS),
+                    Err(error) => {
+                        tracing::debug!(%error, "the sweep of orders waits for the cluster");
+                        Duration::from_millis(RETRY_MS)
+                    }
+                };
+                tokio::time::sleep(pause).await;
             }
         };
         tokio::select! {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{Open, decided, order, put, suite};
+use super::{Open, decided, decision, order, put, room, suite};
 use crate::ledger::order::State;
 use crate::ledger::{Config, Error};
+use crate::runtime::clock;
 
 fn config(folder: &Path) -> Config {
     Config {
@@ -16,15 +17,41 @@ fn config(folder: &Path) -> Config {
 #[tokio::test]
 async fn file_keeps_to_the_suite() {
     let folder = tempfile::tempdir().expect("a folder");
-    let open = Open::new(&config(folder.path())).await;
-    suite::all(&open.ledger).await;
-    open.close().await;
+    suite::all(&config(folder.path())).await;
 }
 
 #[tokio::test]
 async fn memory_keeps_to_the_suite() {
-    let open = Open::new(&Config::default()).await;
-    suite::all(&open.ledger).await;
+    suite::all(&Config::default()).await;
+}
+
+#[tokio::test]
+async fn old_orders_are_swept_when_they_are_decided() {
+    let folder = tempfile::tempdir().expect("a folder");
+    suite::sweep(&config(folder.path())).await;
+}
+
+#[tokio::test]
+async fn old_decisions_of_moderation_are_swept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let now = clock::unix_us() / 1000;
+    let long_ago = now - i64::from(config.audit_days) * 86_400_000 - 60_000;
+    let open = Open::new(&config).await;
+    for name in ["one", "two"] {
+        for at in [long_ago, long_ago + 1, now] {
+            let records = vec![decision(at)];
+            let done = open.ledger.append_audit(&room(name), records).await;
+            done.expect("a store that works");
+        }
+    }
+    open.close().await;
+    let open = Open::new(&config).await;
+    for name in ["one", "two"].map(room) {
+        let ask = || open.ledger.audit(&name, None, 10);
+        let left = Ok(vec![decision(now)]);
+        suite::until("what is left", ask, |found| *found == left).await;
+    }
     open.close().await;
 }
 

@@ -24,10 +24,14 @@ fn config(server: &Server) -> Config {
 async fn cluster_keeps_to_the_suite() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), 0).await;
-    let open = Open::new(&config(&server)).await;
-    assert_eq!(open.ledger.is_healthy(), Ok(()));
-    suite::all(&open.ledger).await;
-    open.close().await;
+    suite::all(&config(&server)).await;
+}
+
+#[tokio::test]
+async fn old_orders_are_swept_when_they_are_decided() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path(), 0).await;
+    suite::sweep(&config(&server)).await;
 }
 
 #[tokio::test]

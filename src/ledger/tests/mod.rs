@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::ledger::order::{Id, Order, State};
 use crate::ledger::{Config, Ledger, Put};
 use crate::media::RoomName;
+use crate::protocol::interact::question::Audit;
 use crate::runtime::{Shutdown, TaskScope};
 use crate::telemetry::Metrics;
 
@@ -70,6 +71,18 @@ fn decided(order: &Order, state: State, at: i64) -> Order {
     let mut order = order.clone();
     (order.state, order.changed, order.due) = (state, at, None);
     order
+}
+
+/// A decision of moderation.
+fn decision(at: i64) -> Audit {
+    Audit {
+        at,
+        node: "edge-1".into(),
+        by: "links".into(),
+        action: "refuse".into(),
+        user: "u_x".into(),
+        text: format!("number {at}"),
+    }
 }
 
 /// Puts it; it must be done.

@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{decided, id, order, put, room};
+use super::{Open, decided, decision, id, order, put, room};
 use crate::ledger::order::{Entry, Filter, State};
-use crate::ledger::{Ledger, Put};
-use crate::protocol::interact::question::Audit;
+use crate::ledger::{Config, Ledger, Put};
 use crate::runtime::clock;
 
 /// Indexes of a shared store follow its orders; they are waited for.
 const WAIT_SECONDS: u64 = 10;
 
-/// All checks.
-pub(super) async fn all(ledger: &Ledger) {
+/// All checks, in a store that is opened with `config`.
+pub(super) async fn all(config: &Config) {
+    // The checks' orders are all of long ago.
+    let config = Config {
+        dedupe_hours: u32::MAX,
+        ..config.clone()
+    };
+    let open = Open::new(&config).await;
+    let ledger = &open.ledger;
+    assert_eq!(ledger.is_healthy(), Ok(()));
     order_is_found_as_it_was_stored(ledger).await;
     of_many_writers_of_one_key_one_wins(ledger).await;
     change_needs_the_version_it_is_made_from(ledger).await;
@@ -25,10 +32,49 @@ pub(super) async fn all(ledger: &Ledger) {
     depth_counts_what_waits(ledger).await;
     rooms_are_loaded_as_saved(ledger).await;
     audit_trail_is_read_backwards(ledger).await;
+    open.close().await;
+}
+
+/// What is left of old orders when a store is opened anew.
+pub(super) async fn sweep(config: &Config) {
+    let open = Open::new(config).await;
+    let now = clock::unix_us() / 1000;
+    let long_ago = now - i64::from(config.dedupe_hours) * 3_600_000 - 60_000;
+    let orders = [
+        ("key-sold", State::Confirmed, long_ago),
+        ("key-sent", State::Rejected, long_ago),
+        ("key-open", State::Accepted, long_ago),
+        ("key-dead", State::Unknown, long_ago),
+        ("key-late", State::Confirmed, now - 60_000),
+    ];
+    for (key, state, at) in orders {
+        let order = order("sweep", key, at);
+        put(&open.ledger, &decided(&order, state, at), 0).await;
+    }
+    open.close().await;
+
+    let open = Open::new(config).await;
+    let (ledger, name) = (&open.ledger, room("sweep"));
+    let ask = || async {
+        ledger
+            .by_buyer(&name, "u_li", 10)
+            .await
+            .expect("a store that works")
+    };
+    until("what is left", ask, |found| found.len() == 3).await;
+    for (key, _, _) in orders {
+        let found = ledger
+            .order(&id("sweep", key))
+            .await
+            .expect("a store that works");
+        let old = key == "key-sold" || key == "key-sent";
+        assert_eq!(found.is_none(), old, "{key}");
+    }
+    open.close().await;
 }
 
 /// Asks until the answer is as it should be.
-async fn until<T, F, A>(what: &str, ask: F, holds: impl Fn(&T) -> bool) -> T
+pub(super) async fn until<T, F, A>(what: &str, ask: F, holds: impl Fn(&T) -> bool) -> T
 where
     T: std::fmt::Debug,
     F: Fn() -> A,
@@ -207,22 +253,19 @@ async fn rooms_are_loaded_as_saved(ledger: &Ledger) {
 }
 
 async fn audit_trail_is_read_backwards(ledger: &Ledger) {
-    let record = |at| Audit {
-        at,
-        node: "edge-1".into(),
-        by: "links".into(),
-        action: "refuse".into(),
-        user: "u_x".into(),
-        text: format!("number {at}"),
-    };
     let name = room("audit");
-    for batch in [vec![record(1), record(2)], vec![record(2), record(3)]] {
+    for batch in [
+        vec![decision(1), decision(2)],
+        vec![decision(2), decision(3)],
+    ] {
         ledger
             .append_audit(&name, batch)
             .await
             .expect("a store that works");
     }
-    let other = ledger.append_audit(&room("audit-2"), vec![record(9)]).await;
+    let other = ledger
+        .append_audit(&room("audit-2"), vec![decision(9)])
+        .await;
     other.expect("a store that works");
     let times = |before, max| {
         let name = &name;
