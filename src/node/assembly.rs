@@ -128,7 +128,7 @@ impl Parts {
         certificates: Option<Certificates>,
         scope: &TaskScope,
     ) -> Result<Self, Error> {
-        let name = node_name(&config.node.name);
+        let name = config.node.shown_name();
         let certificates = match certificates {
             Some(certificates) => Loaded::from(certificates),
             None => Loaded::from_files(config)?,
@@ -378,24 +378,5 @@ impl Parts {
             admin,
             admin_shutdown,
         })
-    }
-}
-
-/// The name in the configuration, else the host's, else a word.
-pub fn node_name(configured: &str) -> String {
-    if !configured.is_empty() {
-        return configured.to_owned();
-    }
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host
-        .trim()
-        .chars()
-        .filter(char::is_ascii_graphic)
-        .take(64)
-        .collect();
-    if host.is_empty() {
-        "rushlane".into()
-    } else {
-        host
     }
 }

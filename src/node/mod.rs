@@ -98,7 +98,7 @@ impl Error {
 pub fn run(mut config: Config, role: Role) -> Result<(), Error> {
     if role == Role::Origin && config.ledger.backend == Backend::Embedded {
         // An order that was acknowledged outlives the process, also where nobody said where.
-        let name = assembly::node_name(&config.node.name);
+        let name = config.node.shown_name();
         let path = config.ledger.path.get_or_insert_with(|| {
             let folder = Path::new("rushlane-data").join(name);
             folder.join("ledger.redb")

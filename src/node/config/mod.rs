@@ -73,6 +73,23 @@ impl Default for NodeConfig {
     }
 }
 
+impl NodeConfig {
+    /// [`Self::name`], else the host's, else a word.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim().chars().filter(char::is_ascii_graphic);
+        let host: String = host.take(64).collect();
+        match host.is_empty() {
+            true => "rushlane".into(),
+            false => host,
+        }
+    }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
