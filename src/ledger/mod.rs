@@ -61,9 +61,8 @@ pub enum Backend {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JetstreamConfig {
-    /// `nats://HOST:PORT` or `tls://HOST:PORT`, at least one; `USER:PASSWORD@` before the host when
-    /// the cluster asks for it.
-    pub servers: Vec<String>,
+    /// At least one.
+    pub servers: nats::Servers,
     /// How many servers of the cluster keep each order: 1, 3 or 5.
     pub replicas: usize,
     /// What names of streams and subjects begin with.
@@ -85,7 +84,7 @@ impl Default for Config {
 impl Default for JetstreamConfig {
     fn default() -> Self {
         Self {
-            servers: Vec::new(),
+            servers: nats::Servers::default(),
             replicas: 3,
             prefix: "rushlane".into(),
         }

@@ -1,10 +1,13 @@
 //! A connection to a NATS cluster, as the ledger and a merchant's stream need it.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, ServerAddr};
+
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 
@@ -14,17 +17,37 @@ pub const ANSWER_SECONDS: u64 = 3;
 /// Publications that wait for their ack; further ones are refused.
 const IN_FLIGHT_MAX: usize = 8192;
 
-/// Connects in the background to one of `servers` (`nats://` or `tls://`, then
-/// `USER:PASSWORD@HOST:PORT`), and again whenever the connection is lost.
+/// The servers of a cluster: `nats://HOST:PORT` or `tls://HOST:PORT`, with `USER:PASSWORD@` before
+/// the host when the cluster asks for it.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Servers(pub Vec<String>);
+
+impl fmt::Debug for Servers {
+    /// Not the addresses: they may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} servers]", self.0.len())
+    }
+}
+
+impl Servers {
+    /// True when none is named.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Connects in the background to one of `servers`, and again whenever the connection is lost.
 ///
 /// Errors: [`Error::Setup`] when an address is of no use.
-pub async fn connect(servers: &[String]) -> Result<Context, Error> {
-    let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
+pub async fn connect(servers: &Servers) -> Result<Context, Error> {
+    let setup = |error: &dyn fmt::Display| Error::Setup(error.to_string());
     if servers.is_empty() {
         return Err(Error::Setup("no NATS server is named".into()));
     }
     let parse = |server: &String| server.parse::<ServerAddr>();
-    let addresses: Result<Vec<_>, _> = servers.iter().map(parse).collect();
+    let addresses: Result<Vec<_>, _> = servers.0.iter().map(parse).collect();
     let options = ConnectOptions::new()
         .name(concat!("rushlane/", env!("CARGO_PKG_VERSION")))
         .connection_timeout(Duration::from_secs(ANSWER_SECONDS))

@@ -50,7 +50,8 @@ async fn old_decisions_of_moderation_are_swept() {
     for name in ["one", "two"].map(room) {
         let ask = || open.ledger.audit(&name, None, 10);
         let left = Ok(vec![decision(now)]);
-        suite::until("what is left", ask, |found| *found == left).await;
+        let found = suite::until("what is left", ask, |found| *found == left).await;
+        found.expect("a store that works");
     }
     open.close().await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::server::{Server, WAIT};
 use super::{Open, decided, id, order, put, suite};
+use crate::ledger::nats::Servers;
 use crate::ledger::order::State;
 use crate::ledger::{Backend, Config, Error, JetstreamConfig, Put};
 use crate::runtime::clock;
@@ -12,7 +13,7 @@ fn config(server: &Server) -> Config {
     Config {
         backend: Backend::Jetstream,
         jetstream: JetstreamConfig {
-            servers: vec![server.url()],
+            servers: server.servers(),
             replicas: 1,
             ..JetstreamConfig::default()
         },
@@ -108,7 +109,7 @@ async fn cluster_that_is_not_there_is_no_reason_to_stop() {
     let config = Config {
         backend: Backend::Jetstream,
         jetstream: JetstreamConfig {
-            servers: vec!["nats://127.0.0.1:1".into()],
+            servers: Servers(vec!["nats://127.0.0.1:1".into()]),
             ..JetstreamConfig::default()
         },
         ..Config::default()

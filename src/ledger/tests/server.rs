@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::ledger::nats::Servers;
+
 /// Starts and reconnections take a second or two.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
@@ -60,8 +62,8 @@ impl Server {
     }
 
     /// Where it listens.
-    pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+    pub(crate) fn servers(&self) -> Servers {
+        Servers(vec![format!("nats://127.0.0.1:{}", self.port)])
     }
 }
 

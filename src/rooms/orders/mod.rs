@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::nats;
 use crate::media::RoomName;
 use crate::protocol::interact::Event;
 
@@ -78,8 +79,8 @@ pub struct Webhook {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nats {
-    /// `nats://HOST:PORT` or `tls://HOST:PORT`, `USER:PASSWORD@` before the host when asked for.
-    pub servers: Vec<String>,
+    /// At least one.
+    pub servers: nats::Servers,
     /// Where orders are published; a stream of the merchant's must hold it.
     pub subject: String,
 }

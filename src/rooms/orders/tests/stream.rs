@@ -11,7 +11,7 @@ use crate::rooms::orders::{Config, Decision, Nats, State};
 fn config(server: &Server) -> Config {
     Config {
         nats: Some(Nats {
-            servers: vec![server.url()],
+            servers: server.servers(),
             subject: "shop.orders".into(),
         }),
         retry_ms: 10,
@@ -29,7 +29,7 @@ async fn order_stands_once_in_the_stream_of_the_merchant() {
     let answer = shop.submit("key-0001").await;
     assert_eq!(answer.status, 202);
 
-    let merchant = nats::connect(&[server.url()]).await.expect("a cluster");
+    let merchant = nats::connect(&server.servers()).await.expect("a cluster");
     let orders = StreamConfig {
         name: "shop".into(),
         subjects: vec!["shop.orders".into()],
