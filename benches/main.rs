@@ -5,10 +5,12 @@
 //! machines and runs: the goals are ratios wherever a rival exists.
 
 mod bare;
+mod chat;
 mod clip;
 mod fanout;
 mod host;
 mod latency;
+mod members;
 mod objects;
 mod orders;
 mod outcome;
@@ -77,7 +79,7 @@ fn benches() -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let all = ["latency", "fanout", "objects", "parked", "orders"].map(str::to_owned);
+    let all = ["latency", "fanout", "objects", "parked", "orders", "chat"].map(str::to_owned);
     let chosen = if words.is_empty() { &all[..] } else { &words };
     let mut passed = true;
     for name in chosen {
@@ -90,12 +92,13 @@ fn benches() -> anyhow::Result<bool> {
 
 async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
     let outcome = match name {
+        "chat" => chat::run(bench).await?,
         "fanout" => fanout::run(bench).await?,
         "latency" => latency::run(bench).await?,
         "objects" => objects::run(bench).await?,
         "orders" => orders::run(bench).await?,
         "parked" => parked::run(bench).await?,
-        other => bail!("no bench {other}: there are latency, fanout, objects, orders and parked"),
+        other => bail!("no bench {other}: see benches/bench.mk"),
     };
     outcome.finish(&bench.folder)
 }

@@ -25,7 +25,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` on [`SERVER_CORE`] with room for 20,000 sockets; output goes to `log`.
+    /// Starts `program` on [`SERVER_CORE`] with room for as many sockets as the system
+    /// allows; output goes to `log`.
     pub fn start(
         name: &'static str,
         program: &Path,
@@ -33,7 +34,8 @@ impl Process {
         log: &Path,
     ) -> anyhow::Result<Self> {
         let log = fs::File::create(log)?;
-        let script = format!("ulimit -n 20000; exec taskset -c {SERVER_CORE} \"$0\" \"$@\"");
+        let script =
+            format!("ulimit -n $(ulimit -Hn); exec taskset -c {SERVER_CORE} \"$0\" \"$@\"");
         let child = Command::new("sh")
             .args(["-c", &script])
             .arg(program)

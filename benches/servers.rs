@@ -44,11 +44,11 @@ impl Certificates {
     }
 }
 
-/// An origin and one edge, each a process, both on the server core.
+/// An origin and one edge, each a process, both on the server core; maybe relays between them.
 pub struct Network {
     /// The edge: what is measured.
     pub edge: Process,
-    _origin: Process,
+    _above: Vec<Process>,
     /// RTMP of the origin.
     pub rtmp: String,
     /// Plain HTTP of the edge.
@@ -64,64 +64,85 @@ pub struct Network {
 impl Network {
     /// Starts both and waits until they listen.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
-        Self::start_with(folder, "", "").await
+        Self::build(folder, 1, ["", ""]).await
     }
 
     /// As [`Self::start`], with further sections in the two configurations.
     pub async fn start_with(folder: &Path, origin: &str, edge: &str) -> anyhow::Result<Self> {
+        Self::build(folder, 1, [origin, edge]).await
+    }
+
+    /// The same with the edge `hops` hops below the origin, and `more` in both configurations.
+    pub async fn start_deep(folder: &Path, hops: usize, more: &str) -> anyhow::Result<Self> {
+        Self::build(folder, hops, [more, more]).await
+    }
+
+    async fn build(folder: &Path, hops: usize, more: [&str; 2]) -> anyhow::Result<Self> {
         let binary = Path::new("target/release/rushlane");
         if !binary.exists() {
             bail!("target/release/rushlane is missing: make build");
         }
         let certificates = Certificates::make(folder)?;
-        let [rtmp, relay, http, https] = [free_port()?, free_port()?, free_port()?, free_port()?];
-        let [origin_admin, edge_admin] = [free_port()?, free_port()?];
+        let [rtmp, http, https] = [free_port()?, free_port()?, free_port()?];
+        let [origin_admin, admin] = [free_port()?, free_port()?];
         let relay_tls = format!(
             "ca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
             certificates.authority, certificates.certificate, certificates.key
         );
-        let origin_file = folder.join("origin.toml");
-        fs::write(
-            &origin_file,
+        let node = |name: &str, relay: &str, rest: &str| {
             format!(
-                "[node]\nname = \"bench-origin\"\nmedia_threads = 1\n\
-                 [rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n\
-                 [relay]\nlisten = \"127.0.0.1:{relay}\"\n{relay_tls}\
-                 [http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
-                 [ledger]\npath = {:?}\n\
-                 [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n{origin}",
-                folder.join("ledger.redb"),
-            ),
-        )?;
-        let edge_file = folder.join("edge.toml");
-        fs::write(
-            &edge_file,
-            format!(
-                "[node]\nname = \"bench-edge\"\nmedia_threads = 1\n\
-                 [relay]\nlisten = \"off\"\nparents = [\"127.0.0.1:{relay}\"]\n{relay_tls}\
-                 [http]\nlisten = \"127.0.0.1:{http}\"\ntls_listen = \"127.0.0.1:{https}\"\n\
-                 certificate = {:?}\nkey = {:?}\nworkers = 1\n\
-                 [admin]\nlisten = \"127.0.0.1:{edge_admin}\"\n{edge}",
-                certificates.certificate, certificates.key
-            ),
-        )?;
-        let start = |name, role, file: &Path| {
-            let log = folder.join(format!("{role}.log"));
-            let file = file.to_string_lossy();
-            Process::start(name, binary, &[role, "-c", &*file], &log)
+                "[node]\nname = \"bench-{name}\"\nmedia_threads = 1\n\
+                 [relay]\n{relay}\n{relay_tls}{rest}"
+            )
         };
-        let mut origin = start("the origin", "origin", &origin_file)?;
-        origin.wait_for_port(rtmp).await?;
-        let mut edge = start("the edge", "edge", &edge_file)?;
+        let start = |name: &'static str, role, file: &str, text: String| {
+            let path = folder.join(format!("{file}.toml"));
+            fs::write(&path, text)?;
+            let log = folder.join(format!("{file}.log"));
+            Process::start(name, binary, &[role, "-c", &*path.to_string_lossy()], &log)
+        };
+        let mut parent = free_port()?;
+        let ledger = folder.join("ledger.redb");
+        let rest = format!(
+            "[rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n\
+             [http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
+             [ledger]\npath = {ledger:?}\n\
+             [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n{}",
+            more[0]
+        );
+        let relay = format!("listen = \"127.0.0.1:{parent}\"");
+        let text = node("origin", &relay, &rest);
+        let mut above = vec![start("the origin", "origin", "origin", text)?];
+        above[0].wait_for_port(rtmp).await?;
+        for hop in 1..hops {
+            let listen = free_port()?;
+            let relay =
+                format!("listen = \"127.0.0.1:{listen}\"\nparents = [\"127.0.0.1:{parent}\"]");
+            let rest = "[http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
+                 [admin]\nlisten = \"127.0.0.1:0\"\n";
+            let rest = format!("{rest}{}", more[1]);
+            let file = format!("relay-{hop}");
+            let text = node(&file, &relay, &rest);
+            above.push(start("a relay", "edge", &file, text)?);
+            parent = listen;
+        }
+        let rest = format!(
+            "[http]\nlisten = \"127.0.0.1:{http}\"\ntls_listen = \"127.0.0.1:{https}\"\n\
+             certificate = {:?}\nkey = {:?}\nworkers = 1\n\
+             [admin]\nlisten = \"127.0.0.1:{admin}\"\n{}",
+            certificates.certificate, certificates.key, more[1]
+        );
+        let relay = format!("listen = \"off\"\nparents = [\"127.0.0.1:{parent}\"]");
+        let mut edge = start("the edge", "edge", "edge", node("edge", &relay, &rest))?;
         edge.wait_for_port(http).await?;
         Ok(Self {
             edge,
-            _origin: origin,
+            _above: above,
             rtmp: format!("127.0.0.1:{rtmp}"),
             http: format!("127.0.0.1:{http}"),
             https: format!("127.0.0.1:{https}"),
             certificates,
-            admin: format!("127.0.0.1:{edge_admin}"),
+            admin: format!("127.0.0.1:{admin}"),
             origin_admin: format!("127.0.0.1:{origin_admin}"),
         })
     }
