@@ -49,6 +49,8 @@ struct State {
     /// Sessions with a run that has grown, and since when the first of them waits.
     grown: VecDeque<u64>,
     grown_since: Option<Instant>,
+    /// The runs of the report that waits for its answer: session, first batch.
+    under_way: Vec<(u64, u64)>,
     /// The origin process that answered last.
     origin: Option<Arc<str>>,
 }
@@ -143,11 +145,13 @@ impl Likes {
         Ok(state.room_total)
     }
 
-    /// What the origin has to be told; `None`: nothing new. One report at a time: give it back by
-    /// [`Self::taken`] or [`Self::lost`].
+    /// What the origin has to be told; `None`: nothing new. A report before this one that was not
+    /// [`Self::taken`] is lost: nobody knows whether it was heard, so this one says the same and
+    /// more.
     pub(super) fn report(&self, now: Instant) -> Option<question::Likes> {
         let mut state = self.state.lock();
         let state = &mut *state;
+        state.tell_lost_again();
         let mut runs = Vec::new();
         let late = |since: &Instant| now.duration_since(*since) >= GROWTH;
         let is_late = state.grown_since.as_ref().is_some_and(late);
@@ -163,6 +167,7 @@ impl Likes {
             for run in session.runs.iter_mut().filter(|run| run.told < run.last) {
                 run.told = run.last;
                 runs.push((hash, run.first, run.count, run.last));
+                state.under_way.push((hash, run.first));
             }
         }
         if state.grown.is_empty() {
@@ -181,6 +186,7 @@ impl Likes {
     /// The origin has answered `report`.
     pub(super) fn taken(&self, report: &question::Likes, taken: &LikesTaken) {
         let mut state = self.state.lock();
+        state.under_way.clear();
         state.reported = report.total;
         state.room_total = state.room_total.max(taken.total);
         let before = state.origin.replace(taken.origin.clone());
@@ -188,24 +194,20 @@ impl Likes {
             state.tell_all_again();
         }
     }
-
-    /// Nobody knows whether the origin has heard `report`: the next one says the same and more.
-    pub(super) fn lost(&self, report: &question::Likes) {
-        let mut state = self.state.lock();
-        let state = &mut *state;
-        for (hash, first, ..) in &report.runs {
-            let session = state.sessions.get_mut(hash);
-            let run = session.and_then(|one| one.runs.iter_mut().find(|run| run.first == *first));
-            if let Some(run) = run {
-                run.told = 0;
-                state.begun.push_back(*hash);
-            }
-        }
-        state.reported = 0;
-    }
 }
 
 impl State {
+    fn tell_lost_again(&mut self) {
+        for (hash, first) in std::mem::take(&mut self.under_way) {
+            let session = self.sessions.get_mut(&hash);
+            let run = session.and_then(|one| one.runs.iter_mut().find(|run| run.first == first));
+            if let Some(run) = run {
+                run.told = 0;
+                self.begun.push_back(hash);
+            }
+        }
+    }
+
     fn tell_all_again(&mut self) {
         self.reported = 0;
         self.begun.clear();

@@ -63,7 +63,6 @@ async fn tell_likes(room: &Arc<Room>, origin: &Origin) -> bool {
         }
         answer => {
             tracing::debug!(room = %room.name, ?answer, "likes are reported again");
-            room.likes.lost(&report);
             false
         }
     }
