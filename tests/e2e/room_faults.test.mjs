@@ -202,11 +202,12 @@ test("members that keep no rule", { timeout: 120_000 }, async (t) => {
     socket.pause();
     const CARDS = 300;
     const card = { id: "k", sku: "s", title: "t", action: "show", note: "x".repeat(3_500) };
-    const numbers = Array.from({ length: CARDS }, (_, n) => n);
-    const putOn = async (n) => show(top, ROOM, "card", { ...card, n });
-    while (numbers.length > 0) await Promise.all(numbers.splice(0, 20).map(putOn));
+    const AT_ONCE = 10;
     const cards = (member) => member.events.filter(({ type }) => type === "card");
-    await until("the others have all", () => cards(bystander).length === CARDS);
+    for (let n = AT_ONCE; n <= CARDS; n += AT_ONCE) {
+      await Promise.all(Array.from({ length: AT_ONCE }, () => show(top, ROOM, "card", card)));
+      await until("the others have all", () => cards(bystander).length === n, { everyMs: 5 });
+    }
     socket.resume();
     const { code } = await stuck.ended;
     // The last words wait two seconds for somebody who reads them.

@@ -9,7 +9,7 @@ import { Receiver, Sender, WebSocket } from "ws";
 
 import { browser } from "./browser.mjs";
 import { Process } from "./process.mjs";
-import { Hopeless, until } from "./wait.mjs";
+import { until } from "./wait.mjs";
 
 const FOLLOWED = [0, 1];
 
@@ -104,11 +104,13 @@ export async function enter(t, base, room, query = {}, { cbor = false } = {}) {
     if (binary !== cbor) member.faults.push(binary ? "a binary frame" : "a text frame");
     member.take(binary ? decode(data) : JSON.parse(data));
   });
-  socket.on("close", (code, reason) => member.end(code, reason.toString()));
-  await until(`${room} lets ${query.user ?? "a member"} in`, () => {
-    if (failure) throw new Hopeless(failure.message);
-    return member.hello;
-  }, { everyMs: 5 });
+  socket.on("close", (code, reason) => {
+    failure ??= new Error(`closed with ${code}: ${reason}`);
+    member.end(code, reason.toString());
+  });
+  const told = `${room} lets ${query.user ?? "a member"} in`;
+  await until(told, () => failure ?? member.hello, { everyMs: 5 });
+  if (!member.hello) throw failure;
   return member;
 }
 
