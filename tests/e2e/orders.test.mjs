@@ -101,10 +101,9 @@ test("an order gets one answer, and the merchant's word comes back", { timeout: 
   });
 
   await t.test("the merchant's word reaches the buyer, and nobody else", async () => {
-    merchant.decide = ({ sku }) => ({
-      status: 200,
-      body: sku === "gone" ? { state: "rejected", reason: "sold out" } : { state: "confirmed", reference: "A-1" },
-    });
+    const soldOut = { state: "rejected", reason: "sold out" };
+    const taken = { state: "confirmed", reference: "A-1" };
+    merchant.decide = ({ sku }) => ({ status: 200, body: sku === "gone" ? soldOut : taken });
     const buyer = await enter(t, near.http, ROOM, { user: someone("buyer") });
     const other = await enter(t, near.http, ROOM, { user: someone("other") });
     const [good, bad] = [someKey(), someKey()];
@@ -115,7 +114,8 @@ test("an order gets one answer, and the merchant's word comes back", { timeout: 
     await buyer.ask("order", { key: bad, ...TEA, sku: "gone" });
     const rejected = await buyer.see("that it is rejected", decided(bad, "rejected"));
     assert.equal(rejected.body.reason, "sold out");
-    assert.ok(!JSON.stringify([confirmed, rejected]).includes("size"), "attributes are the merchant's alone");
+    const told = JSON.stringify([confirmed, rejected]);
+    assert.ok(!told.includes("size"), "attributes are the merchant's alone");
     const repeated = await buyer.ask("order", { key: good, ...TEA });
     assert.equal(repeated.body.status, 200);
     await show(top, ROOM, "notice", { text: "after the orders" });
@@ -199,7 +199,8 @@ test("a merchant may be away, slow, clumsy or lost", { timeout: 120_000 }, async
     await merchant.shut();
     const [buyer, key] = [user(), someKey()];
     assert.equal((await order(near, buyer, key)).status, 202);
-    await until("he was tried", async () => (await book(top)).some((one) => one.key === key && one.attempts > 0));
+    const isTried = (one) => one.key === key && one.attempts > 0;
+    await until("he was tried", async () => (await book(top)).some(isTried));
     assert.equal((await ask(near, buyer, key)).json.state, "accepted");
     await merchant.open();
     await isIn(near, buyer, key, "confirmed");
@@ -220,9 +221,8 @@ test("a merchant may be away, slow, clumsy or lost", { timeout: 120_000 }, async
   });
 
   await t.test("clumsy: he hears it twice, under one key", async () => {
-    merchant.decide = (_, attempts) => {
-      return attempts < 3 ? ["drop", { status: 503 }][attempts - 1] : { status: 200, body: { state: "confirmed" } };
-    };
+    const answers = ["drop", { status: 503 }, { status: 200, body: { state: "confirmed" } }];
+    merchant.decide = (_, attempts) => answers[attempts - 1];
     const [buyer, key] = [user(), someKey()];
     await order(near, buyer, key);
     await isIn(near, buyer, key, "confirmed");

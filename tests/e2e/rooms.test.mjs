@@ -6,6 +6,7 @@ import { join } from "node:path";
 import test from "node:test";
 
 import { playlist, renditions } from "./harness/hls.mjs";
+import { Hook } from "./harness/hook.mjs";
 import { network } from "./harness/network.mjs";
 import { folder } from "./harness/node.mjs";
 import {
@@ -99,7 +100,8 @@ test("a room over two hops", { timeout: 240_000 }, async (t) => {
     const late = await enter(t, far.http, ROOM, { user: "late" });
     const { body } = await late.see("the state", ({ type }) => type === "snapshot");
     assert.ok(body.comments.some(({ id }) => id === answer.id), "the state has the last comments");
-    const { status } = await send(door(far.http, ROOM, "comments", { user: "post" }), { text: "by post" });
+    const url = door(far.http, ROOM, "comments", { user: "post" });
+    const { status } = await send(url, { text: "by post" });
     assert.ok([200, 201, 202].includes(status), `${status}`);
     await anna.see("the posted comment", comment("by post"));
   });
@@ -276,7 +278,8 @@ test("a room over two hops", { timeout: 240_000 }, async (t) => {
     const { body } = await members[0].see("four connections", told(4));
     assert.ok(Math.abs(body.unique - 3) <= 1, `${body.unique} users`);
     members[2].close();
-    await until("three are left", () => members[0].events.findLast(({ type }) => type === "presence")?.body.online === 3);
+    const newest = ({ events }) => events.findLast(({ type }) => type === "presence")?.body;
+    await until("three are left", () => newest(members[0])?.online === 3);
   });
 
   await t.test("every door has the same events", async (t) => {
@@ -363,4 +366,61 @@ test("a room over two hops", { timeout: 240_000 }, async (t) => {
   });
 
   for (const member of [anna, bo, host]) assert.deepEqual(member.faults, []);
+});
+
+/** The operator's own moderation. */
+class Reviewer extends Hook {
+  async answer({ room, from, text }) {
+    if (room !== ROOM || !from.id) this.faults.push(`${room} ${JSON.stringify(from)}`);
+    if (text.includes("slow")) return "hang";
+    return { status: 200, body: { decision: text.includes("bad") ? "deny" : "allow" } };
+  }
+}
+
+test("an edge may ask for tokens, and the operator for his opinion", { timeout: 60_000 }, async (t) => {
+  const reviewer = await Reviewer.open(t);
+  const { url, secret } = reviewer;
+  const net = await network(t, {
+    relay: false,
+    edges: { moderation: { review: { url, secret, timeout_ms: 200, fallback: "allow" } } },
+  });
+  const strict = await net.below({ auth: { ...net.near.sections.auth, mode: "token" } });
+  await show(net.top, ROOM, "pin", { text: "open" });
+  await isOpen(ROOM, net.near);
+  const token = (room, options) => net.token("interact", room, options);
+
+  await t.test("without a token, or with another room's, nobody comes in", async () => {
+    const get = async (query, headers) => {
+      return (await send(door(strict.http, ROOM, "snapshot", query), undefined, headers, "GET")).status;
+    };
+    const good = token(ROOM, { sub: "ida" });
+    await until("the room is open", async () => (await get({ token: good })) === 200);
+    assert.equal(await get({}, { authorization: `Bearer ${good}` }), 200);
+    const path = `${strict.http}/t/${good}/rooms/${ROOM}/snapshot`;
+    assert.equal((await send(path, undefined, {}, "GET")).status, 200);
+    assert.equal(await get({ user: "ida" }), 401);
+    assert.equal(await get({ token: token("other") }), 403);
+    assert.equal(await get({ token: net.token("play", ROOM) }), 403);
+    assert.equal(await get({ token: good.replace(/.$/, (c) => (c === "A" ? "B" : "A")) }), 403);
+    await assert.rejects(enter(t, strict.http, ROOM, { user: "ida" }), /401/);
+    const ida = await enter(t, strict.http, ROOM, { token: good, user: "someone-else" });
+    assert.equal(ida.hello.body.you.id, "ida", "the token says who it is");
+    const post = await send(door(strict.http, ROOM, "comments", { user: "ida" }), { text: "let me in" });
+    assert.equal(post.status, 401);
+    const lines = strict.process.stderr.concat(net.top.process.stderr);
+    assert.ok(!lines.some((line) => line.includes(good.slice(0, 20))), "no token in a log");
+  });
+
+  await t.test("the operator's opinion counts, when it comes in time", async () => {
+    const member = await enter(t, net.near.http, ROOM, { user: someone() });
+    const other = await enter(t, net.far.http, ROOM, { user: someone() });
+    isTaken(await member.say("a good thing"), "comment");
+    refuses(await member.say("something bad"), 403);
+    const begin = performance.now();
+    isTaken(await other.say("something slow"), "comment");
+    const waited = performance.now() - begin;
+    t.diagnostic(`without an opinion: after ${Math.round(waited)} ms`);
+    assert.ok(waited >= 190 && waited < 2_000, `${waited} ms`);
+    assert.deepEqual(reviewer.faults, []);
+  });
 });
