@@ -52,15 +52,14 @@ async fn delay(bench: &Bench, batch_ms: u32, outcome: &mut Outcome) -> anyhow::R
         tokio::time::sleep(Duration::from_millis(103)).await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let heard = crowd.heard()?;
-    if heard.delay_us.len() < (WORDS * 9) as u64 {
-        bail!("{} of {} comments came", heard.delay_us.len(), WORDS * 10);
+    let delay_us = crowd.heard()?.delay_us.clone();
+    if delay_us.len() < (WORDS * 9) as u64 {
+        bail!("{} of {} comments came", delay_us.len(), WORDS * 10);
     }
-    let quantile = |q| heard.delay_us.value_at_quantile(q) as f64 / 1000.0;
+    let quantile = |q| delay_us.value_at_quantile(q) as f64 / 1000.0;
     let (p50, p95) = (quantile(0.5), quantile(0.95));
     let name = format!("a comment through two hops, batches of {batch_ms} ms: p50");
     outcome.tell(name, p50, "ms");
-    drop(heard);
     crowd.leave().await;
     drop(host);
     Ok(p95)

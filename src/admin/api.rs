@@ -190,6 +190,25 @@ async fn peers(State(sources): Desk) -> Json<Value> {
     }))
 }
 
+/// Why a command is not carried out.
+pub(super) struct Fault {
+    pub(super) status: StatusCode,
+    pub(super) detail: String,
+}
+
+impl Fault {
+    pub(super) fn new(status: StatusCode, detail: impl ToString) -> Self {
+        let detail = detail.to_string();
+        Self { status, detail }
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        problem(self.status, &self.detail)
+    }
+}
+
 /// An error as RFC 9457 has it.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
     let body = json!({

@@ -164,7 +164,7 @@ impl Fake {
                 epoch: state
                     .show
                     .as_ref()
-                    .map_or("".into(), |show| show.epoch.clone()),
+                    .map_or_else(|| "".into(), |show| show.epoch.clone()),
                 seq: state.seq,
                 body: json!({ "comments": [], "slow_seconds": 0 }),
                 sanctions: Vec::new(),

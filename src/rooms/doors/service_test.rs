@@ -16,7 +16,7 @@ use crate::rooms::doors::fake::WAIT;
 use crate::rooms::doors::fixture::{
     Node, close_code, next, next_of, read, request, run, say, texts,
 };
-use crate::runtime::clock;
+use crate::runtime::{Shutdown, TaskScope, clock};
 
 #[test]
 fn a_member_is_greeted_and_told_the_state_of_the_room() {
@@ -126,7 +126,8 @@ fn members_who_come_while_events_flow_get_each_once() {
     run(async {
         let node = Node::new(&Config::default());
         let origin = node.origin.clone();
-        let talk = tokio::task::spawn_local(async move {
+        let scope = TaskScope::under(&Shutdown::new());
+        let talk = scope.spawn_local("talk", async move {
             for number in 1..=300_u32 {
                 origin.say(Class::Program, &number.to_string());
                 tokio::time::sleep(Duration::from_millis(1)).await;

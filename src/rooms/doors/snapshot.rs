@@ -83,9 +83,9 @@ impl Newest {
 
 async fn ask(room: &Room, origin: &Origin) -> Result<Arc<Held>, Refusal> {
     let question = Question::Snapshot;
-    let snapshot = match origin.ask(&room.name, Class::Program, &question).await? {
-        Answer::Snapshot(snapshot) => snapshot,
-        _ => return Err(Origin::misunderstood()),
+    let answer = origin.ask(&room.name, Class::Program, &question).await?;
+    let Answer::Snapshot(snapshot) = answer else {
+        return Err(Origin::misunderstood());
     };
     let slow = snapshot.body.get("slow_seconds").and_then(|s| s.as_u64());
     room.settle(&snapshot, slow.and_then(|s| s.try_into().ok()).unwrap_or(0));
