@@ -100,8 +100,8 @@ impl Outbox {
         }
     }
 
-    /// Makes the attempt that is claimed in `order`, version `revision`. The place is held until the
-    /// buyer is told, so a slow room slows deliveries down.
+    /// Makes the attempt that is claimed in `order`, version `revision`. The place is held until
+    /// the buyer is told, so a slow room slows deliveries down.
     pub(super) async fn deliver(&self, order: Order, revision: Revision, _place: Place) {
         let started = clock::now();
         self.metrics.with_merchant.inc();
