@@ -12,6 +12,7 @@ use rushlane::runtime::{Shutdown, TaskScope, clock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Mutex;
 
 use crate::outcome;
 use crate::servers::ROOM;
@@ -20,6 +21,11 @@ use crate::servers::ROOM;
 const ADDRESS_MEMBERS_MAX: usize = 10_000;
 /// What marks the time in a comment: `at=` and microseconds since 1970.
 const STAMP: &str = "at=";
+
+/// The first byte of a ping.
+const PING: u8 = 0x89;
+/// An empty pong, masked by zeros.
+const PONG: [u8; 6] = [0x8A, 0x80, 0, 0, 0, 0];
 
 /// What all members together have heard.
 pub struct Heard {
@@ -40,7 +46,7 @@ pub struct Crowd {
 }
 
 /// A member that speaks.
-pub struct Speaker(OwnedWriteHalf);
+pub struct Speaker(Rc<Mutex<OwnedWriteHalf>>);
 
 impl Crowd {
     /// Nobody yet.
@@ -82,17 +88,19 @@ impl Crowd {
     pub async fn speaker(&self, address: &str, user: &str) -> anyhow::Result<Speaker> {
         let (reader, writer) = connect(address, 0, &format!("user={user}")).await?;
         let heard = self.heard.clone();
+        let writer = Rc::new(Mutex::new(writer));
+        let speaker = Speaker(writer.clone());
         self.scope.spawn_local("speaker", async move {
-            let _ended = listen(reader, &heard, false, false).await;
+            let _ended = listen(reader, &writer, &heard, false, false).await;
         });
-        Ok(Speaker(writer))
+        Ok(speaker)
     }
 
     fn listen(&self, reader: OwnedReadHalf, writer: OwnedWriteHalf, stamps: bool) {
         let heard = self.heard.clone();
         self.scope.spawn_local("member", async move {
-            let _open = writer;
-            if let Err(error) = listen(reader, &heard, true, stamps).await {
+            let writer = Mutex::new(writer);
+            if let Err(error) = listen(reader, &writer, &heard, true, stamps).await {
                 tracing::debug!(%error, "a member's connection ended");
             }
             heard.borrow_mut().ended += 1;
@@ -142,7 +150,7 @@ impl Speaker {
         frame.extend_from_slice(&u16::try_from(text.len())?.to_be_bytes());
         frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(text.as_bytes());
-        Ok(self.0.write_all(&frame).await?)
+        Ok(self.0.lock().await.write_all(&frame).await?)
     }
 }
 
@@ -182,6 +190,7 @@ async fn connect(
 /// Counts frames until the connection ends.
 async fn listen(
     mut reader: OwnedReadHalf,
+    writer: &Mutex<OwnedWriteHalf>,
     heard: &Rc<RefCell<Heard>>,
     counts: bool,
     stamps: bool,
@@ -193,8 +202,7 @@ async fn listen(
             bail!("closed");
         }
         let now_us = clock::unix_us();
-        let mut taken = 0;
-        let mut events = 0;
+        let (mut taken, mut events, mut is_asked) = (0, 0, false);
         while let Some((start, length)) = frame(&buffer[taken..]) {
             let Some(payload) = buffer.get(taken + start..taken + start + length) else {
                 break;
@@ -203,8 +211,12 @@ async fn listen(
                 let delay_us = u64::try_from(now_us - sent_us).unwrap_or(0);
                 heard.borrow_mut().delay_us.saturating_record(delay_us);
             }
+            is_asked |= buffer[taken] == PING;
             taken += start + length;
             events += 1;
+        }
+        if is_asked {
+            writer.lock().await.write_all(&PONG).await?;
         }
         if taken == 0 {
             continue;

@@ -1,13 +1,16 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::media::Class;
-use crate::net::http::{Body, Sink};
+use crate::net::http::{Body, Duplex, Session, Sink, Upgrade};
 use crate::protocol::interact::Event;
 use crate::protocol::interact::event::Kind;
 use crate::protocol::interact::question::Question;
@@ -442,7 +445,7 @@ fn server_sent_events_resume_by_their_id() {
         let Body::Live(start) = response.into_body() else {
             panic!("a live body");
         };
-        let (sink, mut queue) = tokio::sync::mpsc::channel(8);
+        let (sink, mut queue) = mpsc::channel(8);
         start(Sink::Queue(sink));
         let mut text = String::new();
         while !text.contains("two") {
@@ -479,6 +482,45 @@ fn binary_frames_hold_the_same_envelope() {
             if event["ref"] == "l" {
                 break;
             }
+        }
+    });
+}
+
+#[test]
+fn lines_over_a_web_transport_stream_hold_the_same_envelope() {
+    run(async {
+        let node = Node::new(&Config::default());
+        let mut ask = request(Method::GET, "/rooms/r/wt?user=u", "");
+        ask.upgrade = Some(Upgrade::WebTransport);
+        let Body::Session(start) = node.call(ask).await.into_body() else {
+            panic!("a session");
+        };
+        let (streams, waiting) = mpsc::channel(1);
+        start(Session::new(waiting));
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let stream = Duplex::new(Bytes::new(), theirs);
+        streams.send(stream).await.unwrap();
+        let (read, mut write) = tokio::io::split(ours);
+        let mut lines = BufReader::new(read).lines();
+        let mut types = Vec::new();
+        let like = r#"{"type":"like","ref":"l","body":{"count":1,"session":"s","n":1}}"#;
+        write
+            .write_all(format!("\n{like}\n").as_bytes())
+            .await
+            .unwrap();
+        while types.len() < 3 {
+            let line = timeout(WAIT, lines.next_line()).await.unwrap().unwrap();
+            let line = line.expect("open");
+            if !line.is_empty() {
+                let event: Value = serde_json::from_str(&line).unwrap();
+                types.push(event["type"].as_str().unwrap().to_owned());
+            }
+        }
+        assert_eq!(types, ["hello", "snapshot", "like"]);
+        assert_eq!(node.doors.presence("r").online, 1);
+        drop((lines, write));
+        while node.doors.presence("r").online > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
 }
