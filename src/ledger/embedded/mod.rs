@@ -1,9 +1,9 @@
 //! The embedded store: a redb file on the node's disk.
 //!
-//! One task writes. What comes while a commit is under way is the next commit, so the disk's sync
-//! is paid once for all that waited for it, and nobody waits for a timer. Reads go beside it, over
-//! what the last commit left. A file that fails is closed and opened again, once a second, until
-//! it takes writes.
+//! One task writes. What comes while a commit is under way, or within some milliseconds of its
+//! beginning, is the next commit, so the disk's sync is paid once for all that waited for it.
+//! Reads go beside it, over what the last commit left. A file that fails is closed and opened
+//! again, once a second, until it takes writes.
 
 mod book;
 mod keys;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, sleep_until, timeout};
 
 use super::book::Slot;
 use super::store::{Store, Write, Written};
@@ -14,6 +14,10 @@ use crate::runtime::{Shutdown, clock};
 
 /// The most writes of one commit: enough for the sync to be shared, few enough to be quick.
 const BATCH_MAX: usize = 1024;
+
+/// How far apart commits begin at least, in milliseconds. A lone order does not wait; in a rush
+/// more of them share a commit, which costs as much for one as for many.
+const COMMIT_EVERY_MS: u64 = 3;
 
 /// How often a file that failed is tried again.
 const REOPEN_SECONDS: u64 = 1;
@@ -106,6 +110,7 @@ impl Writer {
         }
     }
 
+    /// Commits `jobs`, answers them, and waits until the next commit may begin.
     async fn commit(&mut self, jobs: Vec<Job>) {
         let started = clock::now();
         let (writes, replies): (Vec<_>, Vec<_>) =
@@ -137,6 +142,7 @@ impl Writer {
                 }
             }
         }
+        sleep_until(started + Duration::from_millis(COMMIT_EVERY_MS)).await;
     }
 
     async fn sweep(&mut self) {

@@ -36,7 +36,8 @@ async fn order_that_hangs_holds_up_no_other() {
     let mut config = with(&merchant);
     config.deliveries_max = 2;
     if let Some(webhook) = &mut config.webhook {
-        webhook.timeout_ms = 500;
+        // Long enough for the others to pass, even those that wait for the outbox to look.
+        webhook.timeout_ms = 3000;
     }
     let mut shop = Shop::open(&config, None).await;
     shop.submit("key-hang").await;
