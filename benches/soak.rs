@@ -95,7 +95,11 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     for (((name, process), meter), samples) in processes.iter().zip(meters).zip(&samples) {
         let cpu = meter.share(process)? * 100.0;
         outcome.tell(format!("{name}: CPU"), cpu, "% of a core");
-        judge(&mut outcome, name, &samples[samples.len() / WARM as usize..])?;
+        judge(
+            &mut outcome,
+            name,
+            &samples[samples.len() / WARM as usize..],
+        )?;
     }
     let seen = seen.borrow();
     let faults = seen.faults.len() as f64;
@@ -207,7 +211,12 @@ async fn follow(address: &str, until: Instant) -> anyhow::Result<()> {
         let part = part.trim_end_matches(".m4s");
         text = get(format!("{media}?_HLS_msn={msn}&_HLS_part={part}")).await?;
         // A hint may be abandoned when a segment ends early: 404 (draft, 6.2.6).
-        client.get(format!("{folder}{hint}")).send().await?.bytes().await?;
+        client
+            .get(format!("{folder}{hint}"))
+            .send()
+            .await?
+            .bytes()
+            .await?;
     }
     Ok(())
 }
@@ -224,7 +233,9 @@ async fn members(address: String, seen: Shared) {
             while clock::now() < until {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 said += 1;
-                speaker.say(&format!("comment {said} of visit {visit}")).await?;
+                speaker
+                    .say(&format!("comment {said} of visit {visit}"))
+                    .await?;
                 speaker.like(&format!("v{visit}"), said, 7).await?;
             }
             crowd.heard()?;
