@@ -1,9 +1,10 @@
-//! The runtime: time, tasks and shutdown. Every task and every reading of a clock in the house goes
-//! through here.
+//! The runtime: time, tasks, shutdown, and what the process uses. Every task and every reading of a
+//! clock in the house goes through here.
 //!
 //! Knows nothing of media or protocols.
 
 pub mod clock;
+pub mod process;
 mod scope;
 
 pub use scope::{Shutdown, TaskScope};
