@@ -4,7 +4,7 @@ import typescript from "typescript-eslint";
 export default defineConfig(
   { ignores: ["dist"] },
   {
-    files: ["src/**/*.ts", "vite.config.ts"],
+    files: ["src/**/*.ts", "vite.config.ts", "vite.console.config.ts"],
     extends: [typescript.configs.strictTypeChecked, typescript.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {

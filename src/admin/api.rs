@@ -11,11 +11,12 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::admin::{interaction, openapi, orders, rooms};
+use crate::admin::{Fleet, fleet, interaction, openapi, orders, rooms};
 use crate::delivery::Delivery;
 use crate::ingest::publisher;
 use crate::ledger::Ledger;
 use crate::live;
+use crate::net;
 use crate::relay;
 use crate::rooms::authority::Authority;
 use crate::rooms::doors::Doors;
@@ -66,6 +67,10 @@ pub struct Sources {
     pub orders: Option<Orders>,
     /// Where they are kept.
     pub ledger: Option<Ledger>,
+    /// What the HTTP front has sent, where the node serves viewers.
+    pub http: Option<net::http::Metrics>,
+    /// The reports of this node and of those below it.
+    pub fleet: Fleet,
     /// All metrics.
     pub metrics: Metrics,
     /// The node's wish to stop.
@@ -73,7 +78,7 @@ pub struct Sources {
 }
 
 /// All routes.
-pub(super) fn router(sources: Sources) -> Router {
+pub(super) fn router(sources: Arc<Sources>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -91,6 +96,7 @@ pub(super) fn router(sources: Sources) -> Router {
         .route("/api/v1/orders/redrive", post(orders::redrive))
         .route("/api/v1/orders/{room}/{key}/answer", post(orders::answer))
         .route("/api/v1/peers", get(peers))
+        .route("/api/v1/fleet", get(fleet::get))
         .route(
             "/api/v1/openapi.json",
             get(|| async { Json(openapi::document()) }),
@@ -105,7 +111,7 @@ pub(super) fn router(sources: Sources) -> Router {
             let text = "this path answers another method: see /api/v1/openapi.json";
             problem(StatusCode::METHOD_NOT_ALLOWED, text)
         })
-        .with_state(Arc::new(sources))
+        .with_state(sources)
 }
 
 pub(super) type Desk = State<Arc<Sources>>;
@@ -122,7 +128,7 @@ async fn readyz(State(sources): Desk) -> Response {
 }
 
 /// Why the node takes no new viewers, if so.
-fn unready(sources: &Sources) -> Option<String> {
+pub(super) fn unready(sources: &Sources) -> Option<String> {
     if sources.shutdown.is_requested() {
         return Some("draining".into());
     }

@@ -1,4 +1,4 @@
-//! The desk: health, metrics and the admin API of a node (INTERFACE, "Operate").
+//! The desk: health, metrics, the admin API and the console of a node (INTERFACE, "Operate").
 //!
 //! Sees every service and is seen by none. Runs on its own thread with its own runtime, so that it
 //! answers when the data path is full.
@@ -7,17 +7,22 @@
 //! commands do, each for a bounded time.
 
 mod api;
+mod browser;
+mod console;
+mod fleet;
 mod interaction;
 mod openapi;
 mod orders;
 mod rooms;
 mod server;
+mod tree;
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 pub use api::{NodeInfo, Sources};
+pub use fleet::Fleet;
 pub use server::Server;
 
 /// The admin port.

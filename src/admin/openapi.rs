@@ -45,6 +45,9 @@ pub(super) fn document() -> Value {
                 &json!({ "state": "confirmed", "reference": "A-17" }),
             ),
             "/api/v1/peers": object("The relay's links: parents and children."),
+            "/api/v1/fleet": object(
+                "This node's report, with those of all nodes below it; made anew every 2 s.",
+            ),
             "/api/v1/openapi.json": object("This document."),
         },
     })

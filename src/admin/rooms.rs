@@ -27,6 +27,32 @@ pub(super) fn summary(broadcast: &broadcast::Consumer, sources: &Sources) -> Val
     })
 }
 
+/// What a report tells of a room, besides its audience.
+pub(super) fn glance(broadcast: &broadcast::Consumer, sources: &Sources) -> Value {
+    let info = broadcast.info();
+    let tracks = broadcast.tracks();
+    let video = tracks.iter().find(|t| t.info().kind == Kind::Video);
+    let shown = video.or(tracks.first());
+    let frames = shown.map(recent_frames).unwrap_or_default();
+    let measured = shown.and_then(|track| {
+        let info = track.info();
+        Measured::of(&frames, info.timescale, info.kind)
+    });
+    let newest = shown.and_then(track::Consumer::newest_frame);
+    let desk = sources.publishers.as_ref();
+    json!({
+        "room": info.room,
+        "epoch": info.epoch,
+        "since_ms": info.started_us / 1000,
+        "ended": broadcast.is_ended(),
+        "measured": measured.map(|measured| measured.json()),
+        "newest_frame_age_ms": newest.map(|frame| {
+            (clock::unix_us() - frame.stamps.ingest_us) / 1000
+        }),
+        "publishers": desk.and_then(|desk| desk.status(&info.room)).map(|room| room.publishers),
+    })
+}
+
 /// `/api/v1/rooms/ROOM`.
 pub(super) fn detail(broadcast: &broadcast::Consumer, sources: &Sources) -> Value {
     let info = broadcast.info();

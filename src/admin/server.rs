@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::admin::{Config, Error, Sources, api};
+use crate::admin::{Config, Error, Sources, api, browser, console, fleet};
 use crate::net::{self, socket};
 use crate::runtime::{Shutdown, TaskScope};
 
@@ -93,6 +93,7 @@ impl Server {
     async fn serve(self, sources: Sources, shutdown: Shutdown) -> std::io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         let token = self.token;
+        let is_open = token.is_none() && self.address.ip().is_loopback();
         let guard = middleware::from_fn(move |request: Request, next: Next| {
             let allowed = token
                 .as_deref()
@@ -105,8 +106,25 @@ impl Server {
                 }
             }
         });
-        let router = api::router(sources).layer(guard);
+        let sources = Arc::new(sources);
+        let screen = middleware::from_fn(move |request: Request, next: Next| {
+            let fault = browser::fault(&request, is_open);
+            async move {
+                match fault {
+                    None => next.run(request).await,
+                    Some(reason) => api::problem(StatusCode::FORBIDDEN, reason),
+                }
+            }
+        });
+        let router = api::router(sources.clone())
+            .layer(guard)
+            .merge(console::router())
+            .layer(screen);
         let scope = TaskScope::under(&shutdown);
+        scope.spawn(
+            "admin.fleet",
+            fleet::keep(sources, scope.shutdown().clone()),
+        );
         tokio::select! {
             () = accept(listener, router, &scope) => {}
             () = shutdown.requested() => {}

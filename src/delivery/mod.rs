@@ -33,6 +33,7 @@ use crate::runtime::{Shutdown, TaskScope};
 use crate::telemetry::Metrics;
 
 pub use flv::Config as FlvConfig;
+pub use pages::console_file;
 pub use viewers::Viewers;
 
 /// What viewers get and what they may cost.

@@ -20,6 +20,8 @@ pub(super) const HOME: &str = "index.html";
 pub(super) const WATCH: &str = "watch.html";
 /// How long a page may be kept, in seconds; a new binary shows soon, and revalidation is cheap.
 const PAGE_SECONDS: u32 = 60;
+/// The folder of the operator's pages, which no viewer gets.
+const CONSOLE: &str = "console/";
 /// Below this size gzip saves no packet.
 const GZIP_BYTES_MIN: usize = 1024;
 
@@ -27,7 +29,13 @@ const GZIP_BYTES_MIN: usize = 1024;
 #[folder = "$CARGO_MANIFEST_DIR/web/dist"]
 struct Files;
 
-/// All pages and assets. Clones share them.
+/// A file of the operator's console, with its type; the desk serves it.
+pub fn console_file(file: &str) -> Option<(&'static str, Bytes)> {
+    let found = Files::get(&format!("{CONSOLE}{file}"))?;
+    Some((content_type(file), Bytes::from(found.data.into_owned())))
+}
+
+/// All pages and assets of viewers. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Pages(Arc<HashMap<String, Page>>);
 
@@ -44,7 +52,8 @@ struct Page {
 impl Pages {
     /// Reads what was embedded.
     pub(super) fn load() -> Self {
-        let pages = Files::iter().filter_map(|path| {
+        let viewers = Files::iter().filter(|path| !path.starts_with(CONSOLE));
+        let pages = viewers.filter_map(|path| {
             let file = Files::get(&path)?;
             let hash = file.metadata.sha256_hash();
             let digits = hash.iter().take(8).map(|byte| format!("{byte:02x}"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
-use crate::admin::{self, NodeInfo, Sources};
+use crate::admin::{self, Fleet, NodeInfo, Sources};
 use crate::auth::Verifier;
 use crate::delivery::Delivery;
 use crate::ingest::{publisher, rtmp};
@@ -111,6 +111,7 @@ struct Parts {
     doors: Option<Doors>,
     origin: Option<OriginRooms>,
     http: Option<net::Server>,
+    http_metrics: Option<net::http::Metrics>,
     admin: Option<admin::Server>,
 }
 
@@ -149,6 +150,7 @@ impl Parts {
             doors: None,
             origin: None,
             http: None,
+            http_metrics: None,
         };
         if role == Role::Origin {
             parts.bind_ingest(config, shown.clone(), scope)?;
@@ -255,8 +257,9 @@ impl Parts {
             config.http.clone(),
             shown,
             make,
-            measured,
+            measured.clone(),
         )?);
+        self.http_metrics = Some(measured);
         self.delivery = Some(delivery);
         self.doors = Some(doors);
         Ok(())
@@ -338,6 +341,8 @@ impl Parts {
             doors: self.doors.clone(),
             orders: self.origin.as_ref().map(|rooms| rooms.orders.clone()),
             ledger: self.origin.as_ref().map(|rooms| rooms.ledger.clone()),
+            http: self.http_metrics,
+            fleet: Fleet::new(tokio::sync::watch::Sender::default()),
             metrics: self.metrics,
             shutdown,
         };

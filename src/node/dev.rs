@@ -252,6 +252,7 @@ impl Urls {
         }
         if let Some(admin) = self.origin_admin {
             lines.push(format!("origin   http://{admin}/api/v1/rooms"));
+            lines.push(format!("console  http://{admin}/console"));
         }
         lines.push(String::new());
         lines.join("\n")

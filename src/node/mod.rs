@@ -9,6 +9,7 @@ mod certificates;
 pub mod config;
 mod demo;
 mod dev;
+mod notify;
 mod routes;
 mod signals;
 
@@ -117,7 +118,9 @@ pub fn run(mut config: Config, role: Role) -> Result<(), Error> {
             version = env!("CARGO_PKG_VERSION"),
             "started"
         );
+        let _signs_of_life = notify::ready(&shutdown);
         signals::wait().await?;
+        notify::stopping();
         node.stop().await;
         Ok(())
     })

@@ -86,6 +86,12 @@ impl Metrics {
         metrics
     }
 
+    /// Bytes of replies so far, over all protocols.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.iter().map(Counter::get).sum()
+    }
+
     /// Counts a connection as open until the guard is dropped.
     pub(in crate::net) fn connection(&self, protocol: Protocol) -> Counted {
         Counted::new(&self.connections[index(protocol)])
