@@ -48,6 +48,9 @@ build: web ## the release binary, with the pages inside
 	@scripts/setup.sh cargo cc
 	$(CARGO) build --locked --release
 
+deb: build ## the Debian package, target/debian/rushlane.deb
+	@scripts/deb.sh $(TARGET)/release/rushlane $(TARGET)/debian/rushlane.deb
+
 demo: build ## build, then run a whole network on this machine
 	$(TARGET)/release/rushlane dev
 
@@ -74,7 +77,11 @@ e2e: setup binary ## a real binary, real encoders and players
 	RUSHLANE_FFMPEG9=$(FFMPEG9) \
 	node --test --test-concurrency=1 tests/e2e/*.test.mjs
 
-test: setup check unit e2e ## everything that must pass before a change lands
+deploy-test: setup binary ## what deploy/ holds, read and tried by the tools it is for
+	@scripts/setup.sh systemd-analyze shellcheck cloud-init nft
+	RUSHLANE=$(TARGET)/debug/rushlane node --test tests/deploy/*.test.mjs
+
+test: setup check unit e2e deploy-test ## everything that must pass before a change lands
 
 chaos-orders: build ## 100,000 orders while nodes are killed; three books side by side
 	RUSHLANE=$(TARGET)/release/rushlane CHAOS_ORDERS=100000 CHAOS_BUYERS=2000 \
@@ -98,4 +105,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build demo check binary unit e2e test chaos-orders bench fuzz golden clean
+.PHONY: help setup web build deb demo check binary unit e2e deploy-test test chaos-orders bench fuzz golden clean

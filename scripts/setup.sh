@@ -18,6 +18,9 @@ package_of() {
     curl | openssl) has "$1" || echo "$1" ;;
     nats-server) has nats-server || [[ -x /usr/sbin/nats-server ]] || echo nats-server ;;
     taskset) has taskset || echo util-linux ;;
+    shellcheck | cloud-init) has "$1" || echo "$1" ;;
+    systemd-analyze) has systemd-analyze || echo systemd ;;
+    nft) has nft || echo nftables ;;
     nginx) [[ -x /usr/sbin/nginx ]] || echo nginx-light ;;
     nginx-rtmp) [[ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ]] || echo libnginx-mod-rtmp ;;
     cc) has cc || echo build-essential ;;
