@@ -1,10 +1,12 @@
 //! Log output: key-value lines or JSON on stderr.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
 
 use clap::ValueEnum;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// These warn of each oddity that a stranger sends, which would let strangers fill the log. A
 /// filter that names one overrules this.
@@ -28,12 +30,17 @@ pub enum LogFormat {
 #[must_use]
 pub struct Flush(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
 
+/// Puts another filter in the place of the one in force.
+type Replace = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// Logging is the process's, and so is its filter.
+static REPLACE: OnceLock<Replace> = OnceLock::new();
+
 /// Starts logging to stderr; `filter` is in the grammar of `RUST_LOG` (a fault in it falls back to
 /// `info`). A full disk, a closed pipe or a pipe that nobody reads behind stderr loses lines and
 /// nothing else: a thread of its own writes them.
 pub fn init_logs(format: LogFormat, filter: &str) -> Flush {
-    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
-        .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
+    let filter = parse(filter).unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
     let queue = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_MAX);
@@ -44,12 +51,57 @@ pub fn init_logs(format: LogFormat, filter: &str) -> Flush {
         // It would tell stderr that stderr cannot be written, and panic over that.
         .log_internal_errors(false)
         .with_writer(writer);
-    let started = match format {
-        LogFormat::Text => builder.with_target(true).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let (started, replace): (_, Replace) = match format {
+        LogFormat::Text => {
+            let builder = builder.with_target(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let replace = Box::new(move |filter| handle.reload(filter));
+            (builder.try_init(), replace)
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let replace = Box::new(move |filter| handle.reload(filter));
+            (builder.try_init(), replace)
+        }
     };
-    if let Err(error) = started {
-        tracing::debug!(%error, "logging was started before");
+    match started {
+        Ok(()) => {
+            let _was_empty = REPLACE.set(replace).is_ok();
+        }
+        Err(error) => tracing::debug!(%error, "logging was started before"),
     }
     Flush(guard)
+}
+
+/// Logs by `filter`, in the grammar of `RUST_LOG`, from now on.
+///
+/// Errors: what is wrong with the filter; the old one stays in force.
+pub fn set_log_filter(filter: &str) -> Result<(), String> {
+    let filter = parse(filter).map_err(|error| error.to_string())?;
+    match REPLACE.get() {
+        Some(replace) => replace(filter).map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
+}
+
+/// Whether `filter` could be set; else what is wrong with it.
+pub fn check_log_filter(filter: &str) -> Result<(), String> {
+    parse(filter).map(drop).map_err(|error| error.to_string())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("{QUIET},{filter}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_checked_before_they_are_set() {
+        assert_eq!(check_log_filter("info,rushlane::relay=debug"), Ok(()));
+        assert!(check_log_filter("rushlane=loud").is_err());
+        assert!(set_log_filter("a=b=c").is_err());
+    }
 }

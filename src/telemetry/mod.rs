@@ -1,6 +1,7 @@
-//! Telemetry: the registry of metrics and the log output. Rooms measure themselves and register
-//! here; this room knows none of them.
+//! Telemetry: the registry of metrics, what is wrong now, and the log output. Rooms measure
+//! themselves and register here; this room knows none of them.
 
+mod conditions;
 mod logs;
 
 use std::sync::Arc;
@@ -9,15 +10,25 @@ use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
 
-pub use logs::{Flush, LogFormat, init_logs};
+pub use conditions::{Condition, Conditions};
+pub use logs::{Flush, LogFormat, check_log_filter, init_logs, set_log_filter};
 
 /// The node's metrics. Clones share one registry.
 #[derive(Clone, Debug)]
-pub struct Metrics(Arc<Mutex<Registry>>);
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    conditions: Conditions,
+}
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Registry::with_prefix("rushlane"))))
+        let this = Self {
+            registry: Arc::new(Mutex::new(Registry::with_prefix("rushlane"))),
+            conditions: Conditions::default(),
+        };
+        let help = "What is wrong with the node: 1 while it is";
+        this.register("node", "condition", help, this.conditions.gauges());
+        this
     }
 }
 
@@ -26,17 +37,23 @@ impl Metrics {
     /// without a full stop. Counters get `_total` from the encoder; put the unit last in `name`
     /// (`write_bytes`, `wake_seconds`).
     pub fn register(&self, room: &str, name: &str, help: &str, metric: impl Metric) {
-        self.0
+        self.registry
             .lock()
             .sub_registry_with_prefix(room)
             .register(name, help, metric);
+    }
+
+    /// What is wrong with the node now: whoever measures says it there.
+    #[must_use]
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// The OpenMetrics text of everything registered.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.0.lock()).expect("writing into a String cannot fail");
+        encode(&mut text, &self.registry.lock()).expect("writing into a String cannot fail");
         text
     }
 }
