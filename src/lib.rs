@@ -21,6 +21,7 @@ pub mod protocol;
 pub mod relay;
 pub mod rooms;
 pub mod runtime;
+pub mod shed;
 pub mod telemetry;
 #[cfg(test)]
 mod tidy;
