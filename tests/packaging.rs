@@ -16,7 +16,7 @@ use rushlane::media::frame::{Flags, Frame, Stamps};
 use rushlane::media::group::{Head, Id};
 use rushlane::media::track::{Info, Kind};
 use rushlane::packaging::flv::{self, Source};
-use rushlane::packaging::hls::{Rendition, Skip, Terms, Timeline, multivariant};
+use rushlane::packaging::hls::{Offer, Rendition, Skip, Terms, Timeline, multivariant};
 
 /// 2026-11-11T12:00:00Z.
 const WALL_US: i64 = 1_794_398_400_000_000;
@@ -428,7 +428,11 @@ fn the_multivariant_playlist_opens_with_both_tracks() {
         declared_bps: None,
     });
     let index = folder.path().join("index.m3u8");
-    std::fs::write(&index, multivariant(&terms(), "e1", &renditions)).unwrap();
+    std::fs::write(
+        &index,
+        multivariant(&terms(), "e1", &renditions, Offer::default()),
+    )
+    .unwrap();
     let arguments = [
         "-v",
         "error",

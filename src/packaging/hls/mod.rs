@@ -24,7 +24,7 @@ mod timeline;
 pub use dates::DateRange;
 pub use directives::{Directives, Malformed, Skip};
 pub use lifetime::{Answer, Lifetime};
-pub use multivariant::{Bandwidth, Rendition, multivariant};
+pub use multivariant::{Bandwidth, Offer, Rendition, multivariant};
 pub use playlist::Report;
 pub use request::{Availability, Decision, Refusal};
 pub use terms::Terms;

@@ -45,6 +45,26 @@ pub struct Rendition<'a> {
     pub declared_bps: Option<u64>,
 }
 
+/// What new sessions are offered. The default is everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Offer {
+    /// Playlists without parts.
+    pub plain: bool,
+    /// The best of several video renditions is left out.
+    pub without_top: bool,
+}
+
+impl Offer {
+    /// The file name of media playlists.
+    fn playlist(self) -> &'static str {
+        if self.plain {
+            "plain.m3u8"
+        } else {
+            "media.m3u8"
+        }
+    }
+}
+
 impl Bandwidth {
     /// Measures complete segments with media; `target_ticks` is the target duration.
     ///
@@ -102,10 +122,15 @@ impl Rendition<'_> {
 /// Renders the multivariant playlist of a broadcast: one variant a video rendition, best first,
 /// each with the audio group; or one an audio rendition when there is no video.
 ///
-/// URIs are `EPOCH/RENDITION/media.m3u8`, relative to the playlist's own place.
+/// URIs are `EPOCH/RENDITION/media.m3u8` (or `plain.m3u8`), relative to the playlist's own place.
 /// Source: HLS-22 4.4.6; AAS 9.
 #[must_use]
-pub fn multivariant(terms: &Terms, epoch: &str, renditions: &[Rendition<'_>]) -> Bytes {
+pub fn multivariant(
+    terms: &Terms,
+    epoch: &str,
+    renditions: &[Rendition<'_>],
+    offer: Offer,
+) -> Bytes {
     let mut out = String::with_capacity(256 + renditions.len() * 256);
     put_line(
         &mut out,
@@ -126,22 +151,32 @@ pub fn multivariant(terms: &Terms, epoch: &str, renditions: &[Rendition<'_>]) ->
         let best_first = std::cmp::Reverse(rendition.bandwidth().peak_bps);
         (best_first, rendition.name)
     });
+    if offer.without_top && videos.len() > 1 {
+        videos.remove(0);
+    }
+    let uri = |name: &str| format!("{epoch}/{name}/{}", offer.playlist());
     if videos.is_empty() {
         for audio in audios {
-            put_variant(&mut out, epoch, audio, None, &[]);
+            put_variant(&mut out, audio, None, &[], &uri(audio.name));
         }
     } else {
         for (index, audio) in audios.iter().enumerate() {
-            put_audio(&mut out, epoch, audio, index == 0);
+            put_audio(&mut out, audio, index == 0, &uri(audio.name));
         }
         for (rendition, video) in videos {
-            put_variant(&mut out, epoch, rendition, Some(video), &audios);
+            put_variant(
+                &mut out,
+                rendition,
+                Some(video),
+                &audios,
+                &uri(rendition.name),
+            );
         }
     }
     out.into()
 }
 
-fn put_audio(out: &mut String, epoch: &str, audio: &Rendition<'_>, first: bool) {
+fn put_audio(out: &mut String, audio: &Rendition<'_>, first: bool, uri: &str) {
     let Config::Audio(config) = audio.config else {
         return;
     };
@@ -150,7 +185,7 @@ fn put_audio(out: &mut String, epoch: &str, audio: &Rendition<'_>, first: bool) 
         out,
         format_args!(
             "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{name}\",DEFAULT={default},\
-             AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{epoch}/{name}/media.m3u8\"",
+             AUTOSELECT=YES,CHANNELS=\"{channels}\",URI=\"{uri}\"",
             default = if first { "YES" } else { "NO" },
             channels = config.channels,
         ),
@@ -159,10 +194,10 @@ fn put_audio(out: &mut String, epoch: &str, audio: &Rendition<'_>, first: bool) 
 
 fn put_variant(
     out: &mut String,
-    epoch: &str,
     rendition: &Rendition<'_>,
     video: Option<&VideoConfig>,
     audios: &[&Rendition<'_>],
+    uri: &str,
 ) {
     let own = rendition.bandwidth();
     let rates = audios.iter().map(|audio| audio.bandwidth());
@@ -191,8 +226,7 @@ fn put_variant(
     if !audios.is_empty() {
         line.push_str(&format!(",AUDIO=\"{AUDIO_GROUP}\""));
     }
-    let name = rendition.name;
-    put_line(out, format_args!("{line}\n{epoch}/{name}/media.m3u8"));
+    put_line(out, format_args!("{line}\n{uri}"));
 }
 
 fn with_head_room(bps: u64) -> u64 {

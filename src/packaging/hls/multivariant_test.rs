@@ -16,7 +16,7 @@ fn rendition<'a>(name: &'a str, config: &'a Config) -> Rendition<'a> {
 }
 
 fn text(renditions: &[Rendition<'_>]) -> String {
-    String::from_utf8(multivariant(&terms(), "e7", renditions).to_vec()).unwrap()
+    String::from_utf8(multivariant(&terms(), "e7", renditions, Offer::default()).to_vec()).unwrap()
 }
 
 fn at_size(width: u32, height: u32) -> Config {
@@ -63,6 +63,32 @@ fn renditions_are_sorted_best_first() {
     ];
     assert!(order[0] < order[1], "{text}");
     assert_eq!(text.matches("AUDIO=\"audio\"").count(), 2);
+}
+
+#[test]
+fn new_sessions_can_be_offered_less() {
+    let (large, small, audio) = (at_size(1920, 1080), at_size(640, 360), audio_config());
+    let renditions = [
+        rendition("360p", &small),
+        rendition("audio", &audio),
+        rendition("1080p", &large),
+    ];
+    let offered = |renditions: &[Rendition<'_>], plain, without_top| {
+        let offer = Offer { plain, without_top };
+        String::from_utf8(multivariant(&terms(), "e7", renditions, offer).to_vec()).unwrap()
+    };
+    let text = offered(&renditions, true, true);
+    assert!(
+        !text.contains("1080p") && !text.contains("media.m3u8"),
+        "{text}"
+    );
+    assert!(text.contains("\ne7/360p/plain.m3u8\n"), "{text}");
+    assert!(text.contains("URI=\"e7/audio/plain.m3u8\""), "{text}");
+    let only = offered(&renditions[..2], false, true);
+    assert!(
+        only.contains("\ne7/360p/media.m3u8\n"),
+        "the only rung stays: {only}"
+    );
 }
 
 #[test]

@@ -32,14 +32,8 @@ impl Timeline {
         let mut out = String::with_capacity(self.len_max(reports, dates));
         out.push_str(&self.header);
         self.put_counters(&mut out);
-        let skipped = self.skippable(skip);
-        if skipped > 0 {
-            put_line(
-                &mut out,
-                format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"),
-            );
-        }
-        self.put_segments(&mut out, self.unlisted + skipped);
+        let skipped = self.put_skip(&mut out, skip);
+        self.put_segments(&mut out, self.unlisted + skipped, true);
         self.put_dates(&mut out, dates);
         if let Some(hint) = self.hint() {
             put_line(
@@ -65,6 +59,31 @@ impl Timeline {
         out.into()
     }
 
+    /// The playlist of whole segments, without parts and without blocking reload: plain HLS, for
+    /// sessions that shall cost less. It changes when a segment ends, and is the same on all nodes.
+    #[must_use]
+    pub fn render_plain(&self, skip: Skip, dates: &[DateRange]) -> Bytes {
+        let mut out = String::with_capacity(self.len_max(&[], dates));
+        out.push_str(&self.terms.plain_header());
+        self.put_counters(&mut out);
+        let skipped = self.put_skip(&mut out, skip);
+        self.put_segments(&mut out, self.unlisted + skipped, false);
+        self.put_dates(&mut out, dates);
+        if self.ended {
+            out.push_str("#EXT-X-ENDLIST\n");
+        }
+        out.into()
+    }
+
+    /// Returns how many segments a delta update leaves out.
+    fn put_skip(&self, out: &mut String, skip: Skip) -> usize {
+        let skipped = self.skippable(skip);
+        if skipped > 0 {
+            put_line(out, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
+        }
+        skipped
+    }
+
     fn put_counters(&self, out: &mut String) {
         let first = self.listed_heads().next();
         put_line(
@@ -88,8 +107,8 @@ impl Timeline {
         }
     }
 
-    /// Appends the segments from `from` on, and the open one.
-    fn put_segments(&self, out: &mut String, from: usize) {
+    /// Appends the segments from `from` on; with their parts, the open one too.
+    fn put_segments(&self, out: &mut String, from: usize, parts: bool) {
         // The first segment of the playlist shows no discontinuity, but the first of a delta does.
         let skipped = from.checked_sub(1).filter(|&index| index >= self.unlisted);
         let before = skipped.and_then(|index| self.segments.get(index));
@@ -100,10 +119,13 @@ impl Timeline {
         let end = self.elapsed_ticks.saturating_add(open_ticks);
         let complete = self.segments.iter().skip(from);
         let complete = complete.map(|listed| {
-            let with_parts = end - listed.end_ticks <= parts_from;
+            let with_parts = parts && end - listed.end_ticks <= parts_from;
             (&*listed.segment.head, &listed.text, with_parts)
         });
-        let open = self.segmenter.open().filter(|open| !open.parts.is_empty());
+        let open = self
+            .segmenter
+            .open()
+            .filter(|open| parts && !open.parts.is_empty());
         let open = open.map(|open| (&*open.head, &self.open_text, true));
         for (head, text, with_parts) in complete.chain(open) {
             let breaks = before.map_or(0, |before| {

@@ -4,8 +4,8 @@ use super::*;
 use crate::media::Class;
 use crate::media::broadcast::Profile;
 use crate::packaging::clip::{Clip, gap, timing, video_info};
-use crate::packaging::hls::Terms;
 use crate::packaging::hls::reading::{self, Playlist};
+use crate::packaging::hls::{Decision, Terms};
 use crate::protocol::interact::event::{Event, Kind as About};
 
 fn timeline() -> Timeline {
@@ -324,4 +324,43 @@ fn a_date_range_is_listed_while_its_picture_is() {
         listed,
         "no delta leaves one out"
     );
+}
+
+#[test]
+fn a_plain_playlist_has_whole_segments_and_nothing_of_low_latency() {
+    let clip = Clip::default();
+    let mut timeline = timeline();
+    timeline.open_group(&Arc::new(clip.head(0))).unwrap();
+    for index in 0..20 {
+        timeline.push(&clip.frame(0, index));
+    }
+    let first = Position {
+        msn: 0,
+        part: u32::MAX,
+    };
+    assert_eq!(timeline.request_plain(), Decision::Wait(first));
+    for index in 20..60 {
+        timeline.push(&clip.frame(0, index));
+    }
+    timeline.close_group();
+    for id in 1..20 {
+        feed(&mut timeline, id, |_| {});
+    }
+    let whole = |timeline: &Timeline, skip| {
+        String::from_utf8(timeline.render_plain(skip, &[]).to_vec()).unwrap()
+    };
+    let text = whole(&timeline, Skip::No);
+    for word in ["PART", "BLOCK-RELOAD", "PRELOAD", "REPORT"] {
+        assert!(!text.contains(word), "{word}: {text}");
+    }
+    assert!(text.contains("#EXT-X-SERVER-CONTROL:HOLD-BACK=6.0,CAN-SKIP-UNTIL=12.0\n"));
+    assert!(text.ends_with("\n19.m4s\n"), "{text}");
+    assert!(whole(&timeline, Skip::Yes).contains("#EXT-X-SKIP:"));
+    // Parts of the open segment change nothing.
+    timeline.open_group(&Arc::new(clip.head(20))).unwrap();
+    for index in 0..25 {
+        timeline.push(&clip.frame(20, index));
+    }
+    assert_eq!(whole(&timeline, Skip::No), text);
+    assert_eq!(timeline.request_plain(), Decision::Now);
 }

@@ -87,6 +87,18 @@ impl Timeline {
         self.request_part(Position { msn, part }, next)
     }
 
+    /// What a request for the playlist without parts gets now: it never waits for more than the
+    /// first whole segment.
+    #[must_use]
+    pub fn request_plain(&self) -> Decision {
+        if self.ended || self.segments.len() > self.unlisted {
+            return Decision::Now;
+        }
+        let msn = self.progress().map_or(0, |next| next.msn);
+        let part = u32::MAX;
+        Decision::Wait(Position { msn, part })
+    }
+
     fn request_part(&self, asked: Position, next: Position) -> Decision {
         let mut asked = asked;
         let ended_at = self.kept(asked.msn).map(|listed| listed.part_count);

@@ -87,28 +87,48 @@ impl Terms {
         (self.target_seconds() * 3000).min(9000)
     }
 
-    /// The first lines of every media playlist.
+    /// The first lines of every media playlist with parts.
     pub(super) fn header(&self) -> String {
-        let target = self.target_seconds();
-        let mut out = String::with_capacity(256);
-        put_line(&mut out, format_args!("#EXTM3U"));
-        put_line(&mut out, format_args!("#EXT-X-VERSION:{}", self.version()));
-        put_line(&mut out, format_args!("#EXT-X-TARGETDURATION:{target}"));
-        let skip = match self.skip_until_seconds() {
-            Some(seconds) => format!(",CAN-SKIP-UNTIL={seconds}.0"),
-            None => String::new(),
-        };
+        let mut out = self.title();
         put_line(
             &mut out,
             format_args!(
-                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={},HOLD-BACK={}.0{skip}",
+                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={},{}",
                 Milliseconds(self.timing.hold_back_ms.max(3 * self.part_ms())),
-                target * HOLD_BACK_TARGETS,
+                self.control(),
             ),
         );
         let part = Milliseconds(self.part_ms());
         put_line(&mut out, format_args!("#EXT-X-PART-INF:PART-TARGET={part}"));
         out
+    }
+
+    /// The same without parts and blocking reload: plain HLS.
+    pub(super) fn plain_header(&self) -> String {
+        let mut out = self.title();
+        put_line(
+            &mut out,
+            format_args!("#EXT-X-SERVER-CONTROL:{}", self.control()),
+        );
+        out
+    }
+
+    fn title(&self) -> String {
+        let mut out = String::with_capacity(256);
+        put_line(&mut out, format_args!("#EXTM3U"));
+        put_line(&mut out, format_args!("#EXT-X-VERSION:{}", self.version()));
+        let target = self.target_seconds();
+        put_line(&mut out, format_args!("#EXT-X-TARGETDURATION:{target}"));
+        out
+    }
+
+    /// What EXT-X-SERVER-CONTROL says with and without parts.
+    fn control(&self) -> String {
+        let hold_back = self.target_seconds() * HOLD_BACK_TARGETS;
+        match self.skip_until_seconds() {
+            Some(seconds) => format!("HOLD-BACK={hold_back}.0,CAN-SKIP-UNTIL={seconds}.0"),
+            None => format!("HOLD-BACK={hold_back}.0"),
+        }
     }
 }
 
