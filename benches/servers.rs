@@ -48,8 +48,7 @@ impl Certificates {
 pub struct Network {
     /// The edge: what is measured.
     pub edge: Process,
-    /// The origin, then the relays.
-    above: Vec<Process>,
+    _above: Vec<Process>,
     /// RTMP of the origin.
     pub rtmp: String,
     /// Plain HTTP of the edge.
@@ -138,7 +137,7 @@ impl Network {
         edge.wait_for_port(http).await?;
         Ok(Self {
             edge,
-            above,
+            _above: above,
             rtmp: format!("127.0.0.1:{rtmp}"),
             http: format!("127.0.0.1:{http}"),
             https: format!("127.0.0.1:{https}"),
@@ -146,11 +145,6 @@ impl Network {
             admin: format!("127.0.0.1:{admin}"),
             origin_admin: format!("127.0.0.1:{origin_admin}"),
         })
-    }
-
-    /// The origin.
-    pub fn origin(&self) -> &Process {
-        &self.above[0]
     }
 
     /// Video frames that the edge has received from the origin.

@@ -11,7 +11,9 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::admin::{Fleet, fleet, interaction, openapi, orders, rooms};
+use crate::admin::{
+    Configuration, Fleet, fleet, interaction, openapi, orders, rooms, shedding,
+};
 use crate::delivery::Delivery;
 use crate::ingest::publisher;
 use crate::ledger::Ledger;
@@ -22,7 +24,8 @@ use crate::rooms::authority::Authority;
 use crate::rooms::doors::Doors;
 use crate::rooms::orders::Desk as Orders;
 use crate::runtime::{Shutdown, clock};
-use crate::telemetry::Metrics;
+use crate::shed::{self, Level};
+use crate::telemetry::{Condition, Metrics};
 
 /// The type of the text that Prometheus scrapes.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -71,6 +74,10 @@ pub struct Sources {
     pub http: Option<net::http::Metrics>,
     /// The reports of this node and of those below it.
     pub fleet: Fleet,
+    /// What the node gives up.
+    pub shedding: shed::Controller,
+    /// The configuration in force.
+    pub configuration: Configuration,
     /// All metrics.
     pub metrics: Metrics,
     /// The node's wish to stop.
@@ -97,6 +104,7 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .route("/api/v1/orders/{room}/{key}/answer", post(orders::answer))
         .route("/api/v1/peers", get(peers))
         .route("/api/v1/fleet", get(fleet::get))
+        .route("/api/v1/shed", get(shedding::status).post(shedding::force))
         .route(
             "/api/v1/openapi.json",
             get(|| async { Json(openapi::document()) }),
@@ -121,10 +129,28 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(sources): Desk) -> Response {
-    match unready(&sources) {
-        None => "ready\n".into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    let (status, mut text) = match unready(&sources) {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    };
+    for Condition { name, detail, .. } in conditions(&sources) {
+        text.push_str(&format!("{name}: {detail}\n"));
     }
+    (status, text).into_response()
+}
+
+/// What is wrong or coarser than usual while the node goes on.
+fn conditions(sources: &Sources) -> Vec<Condition> {
+    let mut all = sources.metrics.conditions().all();
+    let shed = sources.shedding.gauge().status();
+    if shed.level > Level::Normal {
+        all.push(Condition {
+            name: "shedding",
+            detail: format!("{} ({})", shed.level.as_str(), shed.reason),
+            since_ms: shed.since_ms,
+        });
+    }
+    all
 }
 
 /// Why the node takes no new viewers, if so.
@@ -138,6 +164,9 @@ pub(super) fn unready(sources: &Sources) -> Option<String> {
         .is_some_and(|parents| !parents.is_connected())
     {
         return Some("no parent is connected".into());
+    }
+    if sources.shedding.gauge().level() == Level::Redirect {
+        return Some("overloaded: new viewers are sent to another edge".into());
     }
     let ledger = sources.ledger.as_ref()?;
     let fault = ledger.is_healthy().err()?;
@@ -169,6 +198,9 @@ async fn node(State(sources): Desk) -> Json<Value> {
         "unready_reason": unready(&sources),
         "rooms": sources.store.shows().len(),
         "listeners": listeners,
+        "shed": sources.shedding.gauge().status(),
+        "conditions": conditions(&sources),
+        "config": sources.configuration.get(),
     }))
 }
 

@@ -10,12 +10,14 @@ mod api;
 mod browser;
 mod console;
 mod fleet;
+mod configuration;
 mod interaction;
 mod openapi;
 mod orders;
 mod rooms;
 mod server;
 mod tree;
+mod shedding;
 
 use std::net::SocketAddr;
 
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use api::{NodeInfo, Sources};
 pub use fleet::Fleet;
+pub use configuration::{Configuration, Loaded};
 pub use server::Server;
 
 /// The admin port.

@@ -48,6 +48,7 @@ pub(super) fn document() -> Value {
             "/api/v1/fleet": object(
                 "This node's report, with those of all nodes below it; made anew every 2 s.",
             ),
+            "/api/v1/shed": shedding(),
             "/api/v1/openapi.json": object("This document."),
         },
     })
@@ -103,6 +104,22 @@ fn command(summary: &str, example: Value) -> Value {
             "503": { "description": "The room's origin cannot be reached." },
         },
     } })
+}
+
+/// What is given up, and the operator's word on it.
+fn shedding() -> Value {
+    let summary = "What the node gives up, why, and how far each budget is spent.";
+    let mut path = object(summary);
+    path["post"] = posted(
+        "Holds the node at a level for some seconds; `level` null lets the budgets decide again.",
+        &json!({ "level": "join_queue", "seconds": 600 }),
+    )["post"]
+        .clone();
+    path["post"]["responses"] = json!({
+        "200": { "description": "What is given up now." },
+        "400": { "description": "No such level, or too long." },
+    });
+    path
 }
 
 fn parameters() -> Value {

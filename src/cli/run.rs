@@ -5,13 +5,19 @@ use std::process::ExitCode;
 
 use crate::cli::USAGE;
 use crate::node::config::{Config, Override};
-use crate::node::{self, DevOptions, Role};
+use crate::node::{self, ConfigOrigin, DevOptions, Role};
 
 /// Runs one node from its file until a signal.
 #[expect(clippy::print_stderr, reason = "the faults of the file")]
 pub fn node(path: &Path, role: Role, overrides: &[Override]) -> ExitCode {
     match Config::load(path, role, overrides) {
-        Ok(config) => code(node::run(config, role)),
+        Ok(config) => {
+            let origin = ConfigOrigin {
+                path: path.to_owned(),
+                overrides: overrides.to_vec(),
+            };
+            code(node::run(config, role, origin))
+        }
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(USAGE)

@@ -10,6 +10,7 @@
 //! - Keys hold media identity and canonical directives, never a token or another query (D4).
 //! - A change wakes a worker once for each track that somebody waits for there (D3).
 
+mod config;
 mod flv;
 mod hls;
 mod negotiate;
@@ -23,47 +24,30 @@ mod viewers;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use crate::cache::{self, Segments};
+use crate::cache::Segments;
 use crate::live::Store;
 use crate::net::http::Service;
 use crate::runtime::{Shutdown, TaskScope};
+use crate::shed;
 use crate::telemetry::Metrics;
 
+pub use config::Config;
 pub use flv::Config as FlvConfig;
 pub use pages::console_file;
 pub use viewers::Viewers;
 
-/// What viewers get and what they may cost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// How much media a playlist lists, in seconds, at least six segments. 30: what a player needs
-    /// to ride out a tunnel, within the live window.
-    pub playlist_window_seconds: u32,
-    /// How long a track is read after the last request for it, in seconds, at least 10.
-    pub idle_seconds: u32,
-    /// The most requests that wait on one worker; further ones get 503. 50,000: at about 1 KB each
-    /// below what their connections cost.
-    pub waiters_max: usize,
-    /// HTTP-FLV.
-    pub flv: FlvConfig,
-    /// Segments older than the playlist.
-    pub cache: cache::Config,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            playlist_window_seconds: 30,
-            idle_seconds: 30,
-            waiters_max: 50_000,
-            flv: FlvConfig::default(),
-            cache: cache::Config::default(),
-        }
-    }
+/// What viewers are served from.
+pub struct Parts {
+    /// The shows.
+    pub store: Store,
+    /// Says what new sessions are offered.
+    pub shedding: shed::Gauge,
+    /// Owns the tasks that read tracks.
+    pub media: TaskScope,
+    /// Runs them.
+    pub runtime: Handle,
 }
 
 /// The viewer side of a node. Clones share it.
@@ -73,6 +57,7 @@ pub struct Delivery(Arc<Inner>);
 struct Inner {
     store: Store,
     audiences: viewers::Audiences,
+    shedding: shed::Gauge,
     shelves: hls::Shelves,
     hls: hls::Source,
     flv: flv::Builder,
@@ -83,17 +68,16 @@ struct Inner {
 }
 
 impl Delivery {
-    /// Viewers of `store`. Tracks are read by tasks of `media` in `runtime`, which must outlive the
-    /// workers.
+    /// Viewers of `parts.store`. Tracks are read by tasks of `parts.media` in `parts.runtime`,
+    /// which must outlive the workers.
     #[must_use]
-    pub fn new(
-        config: &Config,
-        store: Store,
-        media: TaskScope,
-        runtime: Handle,
-        metrics: &Metrics,
-        node_name: &str,
-    ) -> Self {
+    pub fn new(config: &Config, parts: Parts, metrics: &Metrics, node_name: &str) -> Self {
+        let Parts {
+            store,
+            shedding,
+            media,
+            runtime,
+        } = parts;
         let audiences = viewers::Audiences::new(metrics);
         let shutdown = media.shutdown().clone();
         let drain = shutdown.child();
@@ -107,12 +91,14 @@ impl Delivery {
                 shelves.clone(),
                 segments,
                 waiters_max,
+                shedding.clone(),
                 metrics,
             ),
             flv,
             shelves,
             store,
             audiences,
+            shedding,
             pages: pages::Pages::load(),
             node_name: node_name.to_owned(),
             shutdown,

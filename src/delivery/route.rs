@@ -34,6 +34,8 @@ pub(super) enum Route<'a> {
 pub(super) enum Object {
     /// `media.m3u8`.
     Playlist,
+    /// `plain.m3u8`: the same without parts.
+    PlainPlaylist,
     /// `init-N.mp4`.
     Init(u32),
     /// `MSN.m4s`.
@@ -86,8 +88,10 @@ impl<'a> Route<'a> {
 
 impl Object {
     fn parse(name: &str) -> Option<Self> {
-        if name == "media.m3u8" {
-            return Some(Self::Playlist);
+        match name {
+            "media.m3u8" => return Some(Self::Playlist),
+            "plain.m3u8" => return Some(Self::PlainPlaylist),
+            _ => {}
         }
         if let Some(init) = name.strip_prefix("init-") {
             let number = number(init.strip_suffix(".mp4")?)?;
@@ -124,10 +128,11 @@ mod tests {
     proptest! {
         #[test]
         fn an_object_has_one_path(path in "/live/[a-z./]{0,6}/[a-z%/]{0,4}/[a-z/]{1,4}/(media.m3u8|\
-            init-[0-9+]{0,11}.mp4|[0-9+.]{0,21}.m4s|[0-9]{1,3}.[0-9]{1,3}.m4s|[ -~]{0,12})") {
+            plain.m3u8|init-[0-9+]{0,11}.mp4|[0-9+.]{0,21}.m4s|[0-9]{1,3}.[0-9]{1,3}.m4s|[ -~]{0,12})") {
             if let Some(Route::Hls { room, epoch, rendition, object }) = Route::parse(&path) {
                 let name = match object {
                     Object::Playlist => "media.m3u8".to_owned(),
+                    Object::PlainPlaylist => "plain.m3u8".to_owned(),
                     Object::Init(number) => format!("init-{number}.mp4"),
                     Object::Segment(msn) => format!("{msn}.m4s"),
                     Object::Part(msn, part) => format!("{msn}.{part}.m4s"),

@@ -8,23 +8,23 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 
 use crate::admin::{self, Fleet, NodeInfo, Sources};
-use crate::auth::Verifier;
-use crate::delivery::Delivery;
+use crate::delivery::{self, Delivery};
 use crate::ingest::{publisher, rtmp};
-use crate::ledger::Ledger;
 use crate::live::{Exchange, Store};
 use crate::net::http::Service;
 use crate::net::tls::{self, Identity, ServerCertificates};
 use crate::node::certificates::{Certificates, Loaded};
 use crate::node::config::Config;
+use crate::node::interaction::OriginRooms;
+use crate::node::reload::Reload;
 use crate::node::routes::Routes;
-use crate::node::{Error, Role};
-use crate::rooms::authority::{self, Authority};
-use crate::rooms::doors::{self, Doors};
-use crate::rooms::{moderation, orders};
+use crate::node::services::Services;
+use crate::node::{ConfigOrigin, Error, Role};
+use crate::rooms;
+use crate::rooms::doors::Doors;
 use crate::runtime::{Shutdown, TaskScope, clock};
 use crate::telemetry::Metrics;
-use crate::{net, relay};
+use crate::{net, relay, shed};
 
 /// A running node.
 pub struct Node {
@@ -35,6 +35,9 @@ pub struct Node {
     delivery: Option<Delivery>,
     doors: Option<Doors>,
     exchange: Exchange,
+    services: Services,
+    configuration: admin::Configuration,
+    metrics: Metrics,
     admin: Option<std::thread::JoinHandle<()>>,
     admin_shutdown: Shutdown,
 }
@@ -70,6 +73,14 @@ impl Node {
             .map(|(_, address)| *address)
     }
 
+    /// Takes another configuration whenever `origin` has one.
+    ///
+    /// Errors: the process cannot listen to signals.
+    pub fn follow(&self, origin: ConfigOrigin, role: Role) -> Result<(), Error> {
+        let (services, shown) = (self.services.clone(), self.configuration.clone());
+        Reload::new(origin, role, services, shown, &self.metrics).run(&self.scope)
+    }
+
     /// Where questions about rooms go.
     pub fn exchange(&self) -> Exchange {
         self.exchange.clone()
@@ -98,28 +109,25 @@ impl Node {
 }
 
 /// Everything a node serves with, bound and not yet running.
-struct Parts {
-    name: String,
-    store: Store,
-    exchange: Exchange,
-    metrics: Metrics,
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) store: Store,
+    pub(super) exchange: Exchange,
+    pub(super) metrics: Metrics,
     desk: Option<publisher::Desk>,
     rtmp: Option<rtmp::Server>,
     children: Option<relay::Server>,
     parents: Option<relay::Puller>,
     delivery: Option<Delivery>,
     doors: Option<Doors>,
-    origin: Option<OriginRooms>,
+    pub(super) services: Services,
+    /// Counts what viewers are sent.
+    sent: Option<net::http::Metrics>,
+    configuration: admin::Configuration,
+    pub(super) origin: Option<OriginRooms>,
     http: Option<net::Server>,
     http_metrics: Option<net::http::Metrics>,
     admin: Option<admin::Server>,
-}
-
-/// The rooms whose origin a node is, with their orders.
-struct OriginRooms {
-    authority: Authority,
-    orders: orders::Desk,
-    ledger: Ledger,
 }
 
 impl Parts {
@@ -136,12 +144,22 @@ impl Parts {
         };
         let shown = certificates.http.as_ref().map(ServerCertificates::new);
         let shown = shown.transpose()?;
+        let metrics = Metrics::default();
+        let shedding = shed::Controller::new(&config.shed, &metrics);
+        let services = Services {
+            rooms: rooms::Settings::new(&config.rooms, shedding.gauge()),
+            shedding,
+            moderation: None,
+        };
         let mut parts = Self {
             name,
             admin: admin::Server::bind(&config.admin)?,
             store: Store::new(config.live.clone()),
             exchange: Exchange::default(),
-            metrics: Metrics::default(),
+            services,
+            sent: None,
+            configuration: admin::Configuration::default(),
+            metrics,
             desk: None,
             rtmp: None,
             children: None,
@@ -159,33 +177,14 @@ impl Parts {
             parts.bind_relay(&config.relay, identity, authorities)?;
         }
         parts.bind_viewers(config, shown, scope)?;
+        let sent = parts.sent.clone();
+        let egress = move || sent.as_ref().map_or(0, net::http::Metrics::sent_total);
+        parts.services.shedding.run(Box::new(egress), scope);
         // Last: what it takes up at once needs a node that will run.
         if role == Role::Origin {
             parts.open_rooms(config, scope).await?;
         }
         Ok(parts)
-    }
-
-    async fn open_rooms(&mut self, config: &Config, scope: &TaskScope) -> Result<(), Error> {
-        let ledger = Ledger::open(&config.ledger, &self.metrics, scope).await?;
-        let (orders, changes) =
-            orders::Desk::start(&config.orders, ledger.clone(), &self.metrics, scope);
-        let parts = authority::Parts {
-            store: self.store.clone(),
-            exchange: self.exchange.clone(),
-            ledger: ledger.clone(),
-            orders: (orders.clone(), changes),
-            metrics: self.metrics.clone(),
-            node_name: self.name.as_str().into(),
-            scope: scope.clone(),
-        };
-        let authority = Authority::start(&config.rooms, parts).await;
-        self.origin = Some(OriginRooms {
-            authority,
-            orders,
-            ledger,
-        });
-        Ok(())
     }
 
     fn bind_ingest(
@@ -240,11 +239,15 @@ impl Parts {
         if config.http.listen.is_none() && !secure {
             return Ok(());
         }
-        let media = tokio::runtime::Handle::current();
         let doors = self.open_doors(config, scope)?;
         let (store, metrics) = (self.store.clone(), &self.metrics);
-        let (scope, name) = (scope.clone(), &self.name);
-        let delivery = Delivery::new(&config.delivery, store, scope, media, metrics, name);
+        let parts = delivery::Parts {
+            store,
+            shedding: self.services.shedding.gauge(),
+            media: scope.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let delivery = Delivery::new(&config.delivery, parts, metrics, &self.name);
         let services = (delivery.clone(), doors.clone());
         let make = move |worker| -> Rc<dyn Service> {
             Rc::new(Routes {
@@ -253,6 +256,7 @@ impl Parts {
             })
         };
         let measured = net::http::Metrics::register(metrics);
+        self.sent = Some(measured.clone());
         self.http = Some(net::Server::bind(
             config.http.clone(),
             shown,
@@ -263,30 +267,6 @@ impl Parts {
         self.delivery = Some(delivery);
         self.doors = Some(doors);
         Ok(())
-    }
-
-    fn open_doors(&self, config: &Config, scope: &TaskScope) -> Result<Doors, Error> {
-        let runtime = tokio::runtime::Handle::current();
-        let node_name: Arc<str> = self.name.as_str().into();
-        let rules = moderation::Parts {
-            node_name: node_name.clone(),
-            exchange: self.exchange.clone(),
-            metrics: &self.metrics,
-            scope,
-            runtime: &runtime,
-        };
-        let moderation = moderation::Rules::start(&config.moderation, rules)?;
-        let parts = doors::Parts {
-            store: self.store.clone(),
-            exchange: self.exchange.clone(),
-            auth: Arc::new(Verifier::new(&config.auth)?),
-            moderation,
-            metrics: self.metrics.clone(),
-            node_name,
-            scope: scope.clone(),
-            runtime,
-        };
-        Ok(Doors::new(&config.rooms, parts))
     }
 
     fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
@@ -343,7 +323,9 @@ impl Parts {
             ledger: self.origin.as_ref().map(|rooms| rooms.ledger.clone()),
             http: self.http_metrics,
             fleet: Fleet::new(tokio::sync::watch::Sender::default()),
-            metrics: self.metrics,
+            shedding: self.services.shedding.clone(),
+            configuration: self.configuration.clone(),
+            metrics: self.metrics.clone(),
             shutdown,
         };
         // The desk outlives the services it shows, so that a drain can be watched.
@@ -380,6 +362,9 @@ impl Parts {
             delivery,
             doors,
             exchange,
+            services: self.services,
+            configuration: self.configuration,
+            metrics: self.metrics,
             admin,
             admin_shutdown,
         })

@@ -10,20 +10,22 @@ pub mod config;
 mod demo;
 mod dev;
 mod notify;
+mod interaction;
+mod reload;
 mod routes;
+mod services;
 mod signals;
 
 use std::fmt;
-use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::ledger::Backend;
 use crate::node::config::{Config, Override};
 use crate::runtime::Shutdown;
 use crate::{admin, auth, ingest, ledger, net, relay, rooms};
 
 pub use dev::Options as DevOptions;
+pub use reload::Origin as ConfigOrigin;
 
 /// What a node is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,20 +98,14 @@ impl Error {
 /// Runs one node until a signal, then drains it.
 ///
 /// Errors: the configuration cannot be served (a taken port, a missing file).
-pub fn run(mut config: Config, role: Role) -> Result<(), Error> {
-    if role == Role::Origin && config.ledger.backend == Backend::Embedded {
-        // An order that was acknowledged outlives the process, also where nobody said where.
-        let name = config.node.shown_name();
-        let path = config.ledger.path.get_or_insert_with(|| {
-            let folder = Path::new("rushlane-data").join(name);
-            folder.join("ledger.redb")
-        });
-        tracing::info!(path = %path.display(), "orders are kept");
-    }
+pub fn run(mut config: Config, role: Role, origin: ConfigOrigin) -> Result<(), Error> {
+    services::set_log_filter(&config);
+    config.settle(role);
     let runtime = media_runtime(config.node.media_threads)?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
         let node = assembly::Node::start(&config, role, None, &shutdown).await?;
+        node.follow(origin, role)?;
         for (key, address) in node.listeners() {
             tracing::info!(key, address, "listening");
         }

@@ -19,9 +19,11 @@ mod config;
 pub mod doors;
 pub mod moderation;
 pub mod orders;
+mod settings;
 mod signature;
 mod sketch;
 
 pub use config::{Config, Limits};
 pub use doors::Doors;
+pub use settings::Settings;
 pub use sketch::{SKETCH_TEXT_BYTES_MAX, Sketch, SketchError};

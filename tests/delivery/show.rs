@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use rushlane::delivery::{Config, Delivery};
+use rushlane::delivery::{Config, Delivery, Parts};
 use rushlane::live::{self, Store, broadcast, track};
 use rushlane::media::broadcast::{Info as BroadcastInfo, Kind as Holds, Profile};
 use rushlane::media::codec::{self, AudioCodec, AudioConfig, VideoCodec, VideoConfig};
@@ -16,6 +16,7 @@ use rushlane::media::track::{Info, Kind};
 use rushlane::media::{RoomName, VIDEO_TIMESCALE};
 use rushlane::net::http::{Body, Protocol, Reply, Request, Response, Service};
 use rushlane::runtime::{Shutdown, TaskScope};
+use rushlane::shed::Gauge;
 use rushlane::telemetry::Metrics;
 use tokio::task::LocalSet;
 
@@ -72,7 +73,13 @@ impl Show {
         let metrics = Metrics::default();
         let media = TaskScope::under(&Shutdown::new());
         let runtime = tokio::runtime::Handle::current();
-        let delivery = Delivery::new(&config, store.clone(), media, runtime, &metrics, "edge-1");
+        let parts = Parts {
+            store: store.clone(),
+            shedding: Gauge::default(),
+            media,
+            runtime,
+        };
+        let delivery = Delivery::new(&config, parts, &metrics, "edge-1");
         let broadcast = store
             .publish(BroadcastInfo {
                 room: RoomName::parse("r").unwrap(),

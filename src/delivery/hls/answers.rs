@@ -22,8 +22,9 @@ use crate::media::group::Id;
 use crate::media::track::Kind;
 use crate::net::http::{Direct, Reply, Response};
 use crate::packaging::cmaf;
-use crate::packaging::hls::{Directives, Lifetime};
+use crate::packaging::hls::{Directives, Lifetime, Offer};
 use crate::runtime::{TaskScope, clock};
+use crate::shed::{self, Level};
 use crate::telemetry::Metrics;
 
 /// How long a first request waits for a track that has shown nothing yet.
@@ -42,6 +43,7 @@ pub(in crate::delivery) struct Source {
     shelves: Shelves,
     segments: Segments,
     parked_max: usize,
+    shedding: shed::Gauge,
     figures: Figures,
 }
 
@@ -77,6 +79,7 @@ impl Source {
         shelves: Shelves,
         segments: Segments,
         parked_max: usize,
+        shedding: shed::Gauge,
         metrics: &Metrics,
     ) -> Self {
         let figures = Figures {
@@ -108,7 +111,17 @@ impl Source {
             shelves,
             segments,
             parked_max,
+            shedding,
             figures,
+        }
+    }
+
+    /// What sessions that begin now are offered.
+    fn offer(&self) -> Offer {
+        let level = self.shedding.level();
+        Offer {
+            plain: level >= Level::PlainHls,
+            without_top: level >= Level::DropTopRung,
         }
     }
 
@@ -128,8 +141,9 @@ impl Answers {
             return Reply::Ready(no_room());
         };
         let shelves = self.shelves(&broadcast);
+        let offer = self.source.offer();
         if shelves.iter().all(|shelf| shelf.known().is_some()) {
-            return Reply::Ready(index::reply(&broadcast, &shelves, gzip));
+            return Reply::Ready(index::reply(&broadcast, &shelves, offer, gzip));
         }
         let Some(ticket) = self.waiting.ticket() else {
             return Reply::Ready(self.too_many());
@@ -141,14 +155,14 @@ impl Answers {
                 let deadline = clock::now() + patience;
                 ticket.wait(shelf, START, deadline, None).await;
             }
-            index::reply(&broadcast, &shelves, gzip)
+            index::reply(&broadcast, &shelves, offer, gzip)
         }))
     }
 
     /// An object of a rendition.
     pub(in crate::delivery) fn object(self: &Rc<Self>, ask: Ask<'_>) -> Reply {
         let directives = match (ask.object, Directives::parse(ask.query)) {
-            (Object::Playlist, Err(malformed)) => {
+            (Object::Playlist | Object::PlainPlaylist, Err(malformed)) => {
                 let bad = StatusCode::BAD_REQUEST;
                 return Reply::Ready(reply::problem(bad, Lifetime::NoStore, malformed));
             }
@@ -174,6 +188,12 @@ impl Answers {
                     .map(|direct| Reload::new(directives, gzip, direct));
                 self.hold(shelf, None, reload, move |shelf| {
                     steps::playlist(shelf, &directives, gzip)
+                })
+            }
+            Object::PlainPlaylist => {
+                let gzip = conditions.gzip;
+                self.hold(shelf, None, None, move |shelf| {
+                    steps::plain_playlist(shelf, &directives, gzip)
                 })
             }
             Object::Init(id) => self.hold(shelf, None, None, move |shelf| {

@@ -9,7 +9,7 @@ use crate::delivery::negotiate;
 use crate::delivery::reply::{self, Text};
 use crate::live::broadcast;
 use crate::net::http::Response;
-use crate::packaging::hls::{Answer, Lifetime, Rendition, multivariant};
+use crate::packaging::hls::{Answer, Lifetime, Offer, Rendition, multivariant};
 use crate::runtime::clock::{self, Instant};
 
 /// How long it is handed out before its bit rates are looked at again.
@@ -19,15 +19,17 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     text: Text,
-    /// How many renditions it names.
+    offer: Offer,
+    /// How many renditions there were.
     renditions: usize,
     since: Instant,
 }
 
-/// The reply with all renditions of which something is known.
+/// The reply with all renditions of which something is known, as far as they are offered.
 pub(super) fn reply(
     broadcast: &broadcast::Consumer,
     shelves: &[Arc<Shelf>],
+    offer: Offer,
     gzip: bool,
 ) -> Response {
     let known: Vec<_> = shelves
@@ -40,9 +42,11 @@ pub(super) fn reply(
     let terms = first.terms();
     let lifetime = Lifetime::of(Answer::Multivariant, terms);
     let mut kept = first.index().lock();
-    let fresh = kept
-        .clone()
-        .filter(|index| index.renditions == known.len() && clock::now() - index.since < FRESH);
+    let is_fresh = |index: &&Index| {
+        let is_same = (index.offer, index.renditions) == (offer, known.len());
+        is_same && clock::now() - index.since < FRESH
+    };
+    let fresh = kept.iter().find(is_fresh).cloned();
     let index = fresh.unwrap_or_else(|| {
         let renditions: Vec<_> = known
             .iter()
@@ -54,17 +58,20 @@ pub(super) fn reply(
                 declared_bps: None,
             })
             .collect();
-        let plain = multivariant(terms, &broadcast.info().epoch, &renditions);
-        Index {
+        let plain = multivariant(terms, &broadcast.info().epoch, &renditions, offer);
+        let index = Index {
             text: Text {
                 gzip: Chunks::from(negotiate::gzip(&plain)),
                 plain: Chunks::from(plain),
             },
+            offer,
             renditions: known.len(),
             since: clock::now(),
-        }
+        };
+        kept.retain(|other| other.offer != offer);
+        kept.push(index.clone());
+        index
     });
-    *kept = Some(index.clone());
     let age = clock::now() - index.since;
     reply::text(&index.text, reply::PLAYLIST, lifetime, age, gzip)
 }

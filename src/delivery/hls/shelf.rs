@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
@@ -39,8 +40,8 @@ pub(super) struct Shelf {
     texts: Mutex<Texts>,
     /// What the track turned out to be; outlives the reading.
     known: RwLock<Option<Known>>,
-    /// The multivariant playlist, kept on the shelf of the broadcast's first track.
-    index: Mutex<Option<Index>>,
+    /// The multivariant playlists, kept on the shelf of the broadcast's first track.
+    index: Mutex<Vec<Index>>,
 }
 
 /// How far a shelf is.
@@ -68,13 +69,22 @@ struct Demand {
     reading: bool,
 }
 
-/// The texts of one revision, rendered when somebody asks: whole and delta.
+/// The texts of one revision, rendered when somebody asks.
 #[derive(Debug, Default)]
 struct Texts {
     /// Of the timeline and of the room's program.
     revision: (u64, u64),
-    whole: Option<Text>,
-    delta: Option<Text>,
+    /// Whole and delta; with parts and plain.
+    kept: [Option<Text>; 4],
+}
+
+/// Which playlist of a track is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With parts.
+    LowLatency,
+    /// Whole segments only.
+    Plain,
 }
 
 impl Progress {
@@ -155,7 +165,7 @@ impl Shelf {
         self.known.read().clone()
     }
 
-    pub(super) fn index(&self) -> &Mutex<Option<Index>> {
+    pub(super) fn index(&self) -> &Mutex<Vec<Index>> {
         &self.index
     }
 
@@ -184,7 +194,7 @@ impl Shelf {
     }
 
     /// The current playlist, rendered once for all who ask between two changes.
-    pub(super) fn text(&self, skip: Skip) -> Text {
+    pub(super) fn text(&self, form: Form, skip: Skip) -> Text {
         let timeline = self.timeline.read();
         let mut texts = self.texts.lock();
         let revision = (timeline.revision(), self.program.version());
@@ -194,19 +204,25 @@ impl Shelf {
                 ..Texts::default()
             };
         }
-        let text = match skip {
-            Skip::No => &mut texts.whole,
-            Skip::Yes | Skip::V2 => &mut texts.delta,
+        let kept = form as usize * 2 + usize::from(skip != Skip::No);
+        let render = || {
+            let plain = match form {
+                Form::LowLatency => self.render(&timeline, skip),
+                Form::Plain => timeline.render_plain(skip, &self.program.ranges()),
+            };
+            Text {
+                gzip: Chunks::from(gzip(&plain)),
+                plain: Chunks::from(plain),
+            }
         };
-        text.get_or_insert_with(|| self.render(&timeline, skip))
-            .clone()
+        texts.kept[kept].get_or_insert_with(render).clone()
     }
 
     /// Siblings are reported at this track's own position: all renditions have the same groups and
     /// parts of the same length, so it is theirs to within a part, and unlike their state on this
     /// node it is the same on every node (D1). A player that asks for the part after it waits for
     /// it, or is taken to the next segment.
-    fn render(&self, timeline: &Timeline, skip: Skip) -> Text {
+    fn render(&self, timeline: &Timeline, skip: Skip) -> Bytes {
         let own = &self.track.info().name;
         let tracks = self.broadcast.tracks();
         let siblings = tracks.iter().map(track::Consumer::info);
@@ -220,11 +236,7 @@ impl Shelf {
             Some(Report { uri, position })
         };
         let reports: Vec<_> = uris.iter().filter_map(|uri| report(uri.as_str())).collect();
-        let plain = timeline.render(skip, &reports, &self.program.ranges());
-        Text {
-            gzip: Chunks::from(gzip(&plain)),
-            plain: Chunks::from(plain),
-        }
+        timeline.render(skip, &reports, &self.program.ranges())
     }
 
     /// Reads the track until nobody asks any more.

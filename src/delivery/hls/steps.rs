@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::shelf::Shelf;
+use super::shelf::{Form, Shelf};
 use crate::coding::Chunks;
 use crate::delivery::reply::{self, Conditions};
 use crate::net::http::Response;
@@ -61,12 +61,37 @@ pub(super) fn shared_playlist(shelf: &Shelf, directives: &Directives, gzip: bool
                 (false, true) => Answer::BlockingPlaylist,
                 (false, false) => Answer::Playlist,
             };
-            let text = shelf.text(directives.skip);
+            let text = shelf.text(Form::LowLatency, directives.skip);
             let lifetime = Lifetime::of(answer, terms);
             let age = shelf.age();
             Step::Done(reply::text(&text, reply::PLAYLIST, lifetime, age, gzip))
         }
     }
+}
+
+/// The playlist without parts. It promises no blocking reload, so of `directives` only the wish for
+/// a delta counts.
+pub(super) fn plain_playlist(shelf: &Shelf, directives: &Directives, gzip: bool) -> Step {
+    if !shelf.is_warm() {
+        return Step::Wait(START);
+    }
+    let (decision, ended) = {
+        let timeline = shelf.timeline();
+        (timeline.request_plain(), timeline.is_ended())
+    };
+    if let Decision::Wait(position) = decision {
+        return Step::Wait(position);
+    }
+    let answer = if ended {
+        Answer::EndedPlaylist
+    } else {
+        Answer::Playlist
+    };
+    let lifetime = Lifetime::of(answer, shelf.terms());
+    let text = shelf.text(Form::Plain, directives.skip);
+    shelf.watched(shelf.terms().target_seconds() * 1000);
+    let age = shelf.age();
+    Step::Done(reply::text(&text, reply::PLAYLIST, lifetime, age, gzip))
 }
 
 pub(super) fn init(shelf: &Shelf, id: u32, conditions: &Conditions) -> Step {

@@ -4,6 +4,9 @@ use crate::auth;
 use crate::ledger::Backend;
 use crate::node::Role;
 use crate::node::config::{Config, Fault, Source};
+use crate::rooms::moderation;
+use crate::shed;
+use crate::telemetry;
 
 /// All faults of meaning of `config` for a node of `role`, at their places in `source`.
 pub fn meaning(config: &Config, role: Role, source: &Source<'_>) -> Vec<Fault> {
@@ -11,6 +14,7 @@ pub fn meaning(config: &Config, role: Role, source: &Source<'_>) -> Vec<Fault> {
     let mut fault = |path: &[&str], message: &str| faults.push(source.fault_at(path, message));
     node(config, &mut fault);
     interaction(config, &mut fault);
+    shedding(&config.shed, &mut fault);
     match role {
         Role::Origin => origin(config, &mut fault),
         Role::Edge => edge(config, &mut fault),
@@ -33,6 +37,9 @@ fn node(config: &Config, fault: &mut Report<'_>) {
     }
     if !(1..=600).contains(&config.node.grace_seconds) {
         fault(&["node", "grace_seconds"], "use 1 to 600 seconds");
+    }
+    if let Err(error) = telemetry::check_log_filter(&config.node.log) {
+        fault(&["node", "log"], &error);
     }
     if config.node.media_threads > 64 {
         fault(&["node", "media_threads"], "use 0 (half the cores) to 64");
@@ -96,8 +103,40 @@ fn interaction(config: &Config, fault: &mut Report<'_>) {
         let message = "stands beside orders.webhook: an order has one merchant, remove one";
         fault(&["orders", "nats"], message);
     }
+    if let Err(error) = moderation::check(&config.moderation) {
+        let key = match &error {
+            moderation::Error::Rate => "comments_per_second",
+            moderation::Error::ReviewUrl => "review",
+            moderation::Error::Unreadable { .. } | moderation::Error::List { .. } => "words_file",
+        };
+        fault(&["moderation", key], &error.to_string());
+    }
     if let Err(error) = auth::Verifier::new(&config.auth) {
         fault(&["auth", "keys"], &error.to_string());
+    }
+}
+
+fn shedding(shed: &shed::Config, fault: &mut Report<'_>) {
+    for (key, value, range) in [
+        ("cpu_percent", shed.cpu_percent, 10..=100),
+        ("turn_ms", shed.turn_ms, 10..=10_000),
+        ("queue_seconds_max", shed.queue_seconds_max, 5..=3600),
+    ] {
+        if !range.contains(&value) {
+            let message = format!("use {} to {}", range.start(), range.end());
+            fault(&["shed", key], &message);
+        }
+    }
+    let is_base = |peer: &str| {
+        let uri: Result<http::Uri, _> = peer.parse();
+        uri.is_ok_and(|uri| {
+            let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+            is_web && uri.query().is_none()
+        })
+    };
+    if let Some(peer) = shed.peers.iter().find(|peer| !is_base(peer)) {
+        let message = format!("{peer:?} is no base URL, such as \"https://edge-2.example.net\"");
+        fault(&["shed", "peers"], &message);
     }
 }
 

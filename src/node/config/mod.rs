@@ -5,6 +5,7 @@
 //! every fault is reported, not only the first.
 
 mod check;
+mod node;
 mod overrides;
 mod source;
 
@@ -12,9 +13,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Backend;
 use crate::node::Role;
-use crate::{admin, auth, delivery, ingest, ledger, live, net, relay, rooms};
+use crate::{admin, auth, delivery, ingest, ledger, live, net, relay, rooms, shed};
 
+pub use node::NodeConfig;
 pub use overrides::{Override, override_from_flag, overrides_from_environment};
 pub use source::{Fault, Source};
 
@@ -46,48 +49,10 @@ pub struct Config {
     pub orders: rooms::orders::Config,
     /// Where orders are kept (origin).
     pub ledger: ledger::Config,
+    /// The budgets of the node, beyond which it gives up some of its service.
+    pub shed: shed::Config,
     /// The admin port.
     pub admin: admin::Config,
-}
-
-/// The node itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NodeConfig {
-    /// The name that peers, viewers and logs see; empty: the host name.
-    pub name: String,
-    /// How long a stop may take before tasks are aborted, in seconds. 10: twice the longest target
-    /// duration, so that players finish the request they are in.
-    pub grace_seconds: u32,
-    /// Threads for ingest, relay and packaging; 0: half the cores, at least one, at most four.
-    pub media_threads: usize,
-}
-
-impl Default for NodeConfig {
-    fn default() -> Self {
-        Self {
-            name: String::new(),
-            grace_seconds: 10,
-            media_threads: 0,
-        }
-    }
-}
-
-impl NodeConfig {
-    /// [`Self::name`], else the host's, else a word.
-    #[must_use]
-    pub fn shown_name(&self) -> String {
-        if !self.name.is_empty() {
-            return self.name.clone();
-        }
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = host.trim().chars().filter(char::is_ascii_graphic);
-        let host: String = host.take(64).collect();
-        match host.is_empty() {
-            true => "rushlane".into(),
-            false => host,
-        }
-    }
 }
 
 /// Why a configuration cannot be used.
@@ -116,6 +81,19 @@ impl Config {
             error,
         })?;
         Self::read(&path.display().to_string(), &text, role, overrides)
+    }
+
+    /// Names the places of what nobody said where to keep: an order that was acknowledged outlives
+    /// the process in any case.
+    pub fn settle(&mut self, role: Role) {
+        if role == Role::Origin && self.ledger.backend == Backend::Embedded {
+            let name = self.node.shown_name();
+            let path = self.ledger.path.get_or_insert_with(|| {
+                let folder = Path::new("rushlane-data").join(name);
+                folder.join("ledger.redb")
+            });
+            tracing::info!(path = %path.display(), "orders are kept");
+        }
     }
 
     /// As [`Self::load`], from a text that is named `name` in faults.

@@ -53,6 +53,11 @@ impl Audience {
         }
     }
 
+    /// Goes on at another pace.
+    pub(super) fn keep_pace(&mut self, batch_ms: u32, per_second: u32) {
+        (self.batch_ms, self.per_second) = (batch_ms.into(), per_second);
+    }
+
     /// Puts a comment up for the next batch.
     pub(super) fn offer(&mut self, now_ms: i64, score: Score, event: Event) {
         self.due_ms.get_or_insert(now_ms + self.batch_ms);

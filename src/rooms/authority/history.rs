@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::media::Class;
 use crate::protocol::interact::Event;
 use crate::protocol::interact::event::Kind;
 
@@ -64,6 +65,12 @@ impl History {
         let since = std::mem::replace(self, before);
         let events = since.program.iter().chain(&since.comments);
         events.for_each(|event| self.apply(event));
+    }
+
+    /// What is shown in `class`, the oldest first.
+    pub(super) fn shown_in(&self, class: Class) -> Vec<Event> {
+        let shown = self.program.iter().filter(|event| event.class == class);
+        shown.cloned().collect()
     }
 
     /// How many cards are shown.
@@ -171,7 +178,6 @@ fn shown(event: &Event) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::Class;
 
     fn event(kind: Kind, at: i64, body: Value) -> Event {
         Event::new(kind, Class::Program, format!("e{at}"), at, body)

@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::media::RoomName;
 use crate::protocol::interact::Event;
 use crate::protocol::interact::event::Kind;
+use crate::rooms::Settings;
 use crate::rooms::authority::audit::Trail;
 use crate::rooms::authority::clock::{Clock, Now};
 use crate::rooms::authority::metrics::Metrics;
@@ -47,6 +48,7 @@ pub(super) struct Saved {
 pub(super) struct Tools {
     pub(super) node: Arc<str>,
     pub(super) clock: Clock,
+    pub(super) settings: Settings,
     pub(super) ledger: Ledger,
     pub(super) trail: Trail,
     pub(super) metrics: Metrics,
@@ -219,6 +221,7 @@ impl Open {
     /// Writes what the room has to tell into its tracks. Returns when something is due.
     fn put_out(&self, inner: &mut Inner, now: Now) -> Option<i64> {
         let Inner { room, tracks, .. } = inner;
+        room.keep_pace(self.tools.settings.pace());
         let room_due = room.poll(now);
         let events = room.take_events();
         for event in &events {

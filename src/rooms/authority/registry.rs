@@ -13,10 +13,10 @@ use crate::live::Store;
 use crate::media::RoomName;
 use crate::protocol::interact::question::Refusal;
 use crate::rooms::authority::open::{Open, Saved, Tools};
-use crate::rooms::authority::refusal::unavailable;
+use crate::rooms::authority::refusal::{closed, unavailable};
 use crate::rooms::authority::room::{Identity, Room};
 use crate::rooms::authority::tracks::Tracks;
-use crate::rooms::{Config, orders};
+use crate::rooms::orders;
 use crate::runtime::TaskScope;
 
 /// How often it is looked which rooms are quiet for too long.
@@ -37,7 +37,6 @@ const CHANGES_MAX: usize = 256;
 /// The rooms of this origin, open and former.
 #[derive(Debug)]
 pub(super) struct Registry {
-    config: Config,
     store: Store,
     tools: Tools,
     /// This process.
@@ -53,10 +52,9 @@ pub(super) struct Registry {
 
 impl Registry {
     /// No room is open yet; the tasks of rooms run in `scope`, in the current runtime.
-    pub(super) fn new(config: Config, store: Store, tools: Tools, scope: TaskScope) -> Self {
+    pub(super) fn new(store: Store, tools: Tools, scope: TaskScope) -> Self {
         Self {
             origin: format!("{}-{}", tools.node, tools.clock.now().unix_ms).into(),
-            config,
             store,
             tools,
             scope,
@@ -80,13 +78,17 @@ impl Registry {
         self.open.lock().get(name).cloned()
     }
 
-    /// The room if it is open, or should be.
-    pub(super) fn find(&self, name: &RoomName) -> Option<Arc<Open>> {
-        self.get(name.as_str()).or_else(|| {
-            let show = self.store.room(name.as_str())?;
-            let is_live = !show.is_ended();
-            is_live.then(|| self.find_or_open(name).ok()).flatten()
-        })
+    /// The room if it is open, or should be. Errors: it is not, or nobody can say yet.
+    pub(super) fn find(&self, name: &RoomName) -> Result<Arc<Open>, Refusal> {
+        if let Some(open) = self.get(name.as_str()) {
+            return Ok(open);
+        }
+        let show = self.store.room(name.as_str());
+        let is_live = show.is_some_and(|show| !show.is_ended());
+        if is_live || !self.is_ready.load(Ordering::Acquire) {
+            return self.find_or_open(name);
+        }
+        Err(closed())
     }
 
     /// The room, opened if need be. Errors: there is no place for it, or this node is not ready.
@@ -101,7 +103,7 @@ impl Registry {
                 "this server is starting or stopping",
             ));
         }
-        if rooms.len() >= self.config.rooms_max {
+        if rooms.len() >= self.tools.settings.config().rooms_max {
             self.tools.metrics.refused_rooms.inc();
             let detail = format!("this server has its limit of {} rooms", rooms.len());
             return Err(unavailable("too_many_rooms", &detail));
@@ -126,7 +128,7 @@ impl Registry {
             origin: self.origin.clone(),
             epoch: tracks.info().epoch.clone(),
         };
-        let mut room = Room::new(identity, &self.config, now);
+        let mut room = Room::new(identity, self.tools.settings.pace(), now);
         let mut quiet_since_ms = now.unix_ms;
         if let Some(former) = former {
             if self.is_young(&former) {
@@ -146,9 +148,13 @@ impl Registry {
         Ok(open)
     }
 
+    fn linger_ms(&self) -> i64 {
+        i64::from(self.tools.settings.config().linger_seconds) * 1000
+    }
+
     /// True while a room in that state would be open still.
     fn is_young(&self, saved: &Saved) -> bool {
-        let linger_ms = i64::from(self.config.linger_seconds) * 1000;
+        let linger_ms = self.linger_ms();
         saved.quiet_since_ms() + linger_ms > self.tools.clock.now().unix_ms
     }
 
@@ -234,7 +240,7 @@ impl Registry {
 
     /// Closes rooms whose show has been over for long enough. Returns what is left of them.
     fn close_quiet(&self) -> Vec<(RoomName, Saved)> {
-        let linger_ms = i64::from(self.config.linger_seconds) * 1000;
+        let linger_ms = self.linger_ms();
         let mut rooms = self.open.lock();
         let is_over = |(name, open): &(&RoomName, &Arc<Open>)| {
             let show = self.store.room(name.as_str());

@@ -15,7 +15,6 @@ use crate::protocol::interact::event::Kind;
 use crate::protocol::interact::question::{Audit, Likes as LikesReport, LikesTaken, Snapshot};
 use crate::protocol::interact::question::{Presence as PresenceReport, Refusal};
 use crate::protocol::interact::{Event, Member, Role};
-use crate::rooms::Config;
 use crate::rooms::authority::audience::{Audience, Rate, Score};
 use crate::rooms::authority::clock::{MediaClock, Now};
 use crate::rooms::authority::history::History;
@@ -24,6 +23,7 @@ use crate::rooms::authority::refusal::{forbidden, malformed};
 use crate::rooms::authority::totals::Totals;
 use crate::rooms::authority::{RoomStatus, moderation, program};
 use crate::rooms::moderation::Sanctions;
+use crate::rooms::settings::Pace;
 
 /// The most sanctions that a snapshot tells, those that end last: more of them learn edges from
 /// events only, and the room itself always knows.
@@ -86,7 +86,7 @@ impl State {
 
 impl Room {
     /// A room that nobody has said anything in.
-    pub(super) fn new(identity: Identity, config: &Config, now: Now) -> Self {
+    pub(super) fn new(identity: Identity, pace: Pace, now: Now) -> Self {
         let Identity {
             name,
             node,
@@ -101,8 +101,8 @@ impl Room {
             last_name: Ulid::nil(),
             seq: [0; 2],
             history: History::default(),
-            audience: Audience::new(config.batch_ms, config.visible_per_second, now.ms),
-            totals: Totals::new(config.like_tick_ms, now),
+            audience: Audience::new(pace.batch_ms, pace.visible_per_second, now.ms),
+            totals: Totals::new(pace.like_tick_ms, now),
             sanctions: Sanctions::default(),
             rate: Rate::default(),
             events: Vec::new(),
@@ -234,6 +234,13 @@ impl Room {
         }
     }
 
+    /// Goes on at another pace.
+    pub(super) fn keep_pace(&mut self, pace: Pace) {
+        self.audience
+            .keep_pace(pace.batch_ms, pace.visible_per_second);
+        self.totals.keep_pace(pace.like_tick_ms);
+    }
+
     /// Does what is due. Returns when something will be.
     pub(super) fn poll(&mut self, now: Now) -> Option<i64> {
         let shown = self.audience.take(now.ms);
@@ -292,12 +299,18 @@ impl Room {
     }
 
     /// Takes up what an earlier life of the room has saved. To be called before anything else.
+    ///
+    /// What is shown is said again: members get it in their snapshot, but nodes that list it in
+    /// playlists read nothing but the events of this epoch.
     pub(super) fn restore(&mut self, state: State, now: Now) {
         self.history.restore(state.history);
         self.totals.likes = Likes::restore(state.likes, now.ms);
         self.sanctions = Sanctions::new(&state.sanctions, state.slow_seconds);
         if let Err(error) = self.totals.presence.restore(&state.users) {
             tracing::warn!(room = %self.name, %error, "unique users are counted anew");
+        }
+        for event in self.history.shown_in(Class::Program) {
+            self.publish(event);
         }
     }
 

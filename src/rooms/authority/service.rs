@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::ledger;
 use crate::live::{self, AskError, QUESTION_BYTES_MAX};
 use crate::media::RoomName;
-use crate::protocol::interact::command::{self, Moderation, Program};
+use crate::protocol::interact::command::{self, Program};
 use crate::protocol::interact::question::{Audit, OrderAnswer, Refusal};
 use crate::protocol::interact::{Answer, Event, Member, Question, Role};
 use crate::rooms::authority::audit::Trail;
@@ -18,7 +18,7 @@ use crate::rooms::authority::refusal::{closed, malformed, too_many};
 use crate::rooms::authority::registry::Registry;
 use crate::rooms::authority::room::Comment;
 use crate::rooms::authority::{Parts, RoomStatus};
-use crate::rooms::{Config, orders};
+use crate::rooms::{Settings, orders};
 
 /// Records in one report of an edge; longer ones are refused.
 const AUDIT_RECORDS_MAX: usize = 1024;
@@ -37,17 +37,18 @@ impl Authority {
     /// Restores what was open, and answers from now on; to be called in the runtime that is to do
     /// the work. A ledger that cannot be read just now is tried again for some seconds, then rooms
     /// open without what it holds.
-    pub async fn start(config: &Config, parts: Parts) -> Self {
+    pub async fn start(settings: Settings, parts: Parts) -> Self {
         let metrics = Metrics::register(&parts.metrics);
         let (desk, changes) = parts.orders;
         let tools = Tools {
             node: parts.node_name,
             clock: Clock::start(),
+            settings,
             ledger: parts.ledger.clone(),
             trail: Trail::start(parts.ledger, metrics.clone(), &parts.scope),
             metrics,
         };
-        let registry = Registry::new(config.clone(), parts.store, tools, parts.scope.clone());
+        let registry = Registry::new(parts.store, tools, parts.scope.clone());
         let this = Self(Arc::new(Shared { registry, desk }));
         let is_loaded = this.0.registry.load().await;
         let (keeper, shutdown) = (this.clone(), parts.scope.shutdown().clone());
@@ -62,29 +63,6 @@ impl Authority {
         });
         parts.exchange.set_authority(Arc::new(this.clone()));
         this
-    }
-
-    /// Publishes the operator's word, and opens the room for it when need be.
-    pub async fn program(
-        &self,
-        room: &RoomName,
-        by: Member,
-        program: Program,
-    ) -> Result<Event, Refusal> {
-        let open = self.0.registry.find_or_open(room)?;
-        self.0.program(room, &open, by, program).await
-    }
-
-    /// Carries out what the operator decided about a member or a comment.
-    pub async fn moderate(
-        &self,
-        room: &RoomName,
-        by: Member,
-        moderation: Moderation,
-    ) -> Result<Event, Refusal> {
-        let open = self.0.registry.find(room).ok_or_else(closed)?;
-        let said = open.with_saved(|room, now| room.moderate(by, &moderation, now));
-        said.await.ok_or_else(closed)?
     }
 
     /// A room that is open.
@@ -143,7 +121,7 @@ impl Shared {
                     Question::Program { by, .. } if by.role == Role::Admin => {
                         self.registry.find_or_open(room)
                     }
-                    _ => self.registry.find(room).ok_or_else(closed),
+                    _ => self.registry.find(room),
                 };
                 let answer = match open {
                     Ok(open) => self.of_room(room, &open, question).await,
@@ -228,8 +206,8 @@ impl Shared {
         load: bool,
     ) -> OrderAnswer {
         match self.registry.find(room) {
-            Some(_) => self.desk.submit(room, buyer, order, load).await,
-            None => self.desk.state(room, buyer, &order.key).await,
+            Ok(_) => self.desk.submit(room, buyer, order, load).await,
+            Err(_) => self.desk.state(room, buyer, &order.key).await,
         }
     }
 

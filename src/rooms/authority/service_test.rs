@@ -11,9 +11,12 @@ use crate::live::{Exchange, broadcast};
 use crate::media::Class;
 use crate::media::broadcast::{Info, Kind as Holds, Profile};
 use crate::protocol::interact::Role;
+use crate::protocol::interact::command::Moderation;
 use crate::protocol::interact::event::Kind;
 use crate::protocol::interact::question::Likes;
+use crate::rooms::Config;
 use crate::runtime::{Shutdown, TaskScope};
+use crate::shed::Gauge;
 
 /// An origin with a ledger in memory.
 struct Origin {
@@ -50,7 +53,7 @@ impl Origin {
             node_name: "origin-1".into(),
             scope: scope.clone(),
         };
-        let authority = Authority::start(config, parts).await;
+        let authority = Authority::start(Settings::new(config, Gauge::default()), parts).await;
         Self {
             store,
             exchange,
@@ -59,10 +62,25 @@ impl Origin {
         }
     }
 
+    /// The operator's word in `room`.
+    async fn says(&self, room: &RoomName, program: Program) -> Result<Event, Refusal> {
+        let by = member("admin", Role::Admin);
+        let question = Question::Program { by, program };
+        match self.ask_in(room, Class::Program, &question).await {
+            Answer::Taken { event } => Ok(event),
+            Answer::Refused(refusal) => Err(refusal),
+            answer => panic!("{answer:?}"),
+        }
+    }
+
     async fn ask(&self, class: Class, question: &Question) -> Answer {
+        self.ask_in(&name(), class, question).await
+    }
+
+    async fn ask_in(&self, room: &RoomName, class: Class, question: &Question) -> Answer {
         let question = live::Question {
             class,
-            room: name(),
+            room: room.clone(),
             body: serde_json::to_vec(question).unwrap().into(),
         };
         let answer = in_time(self.exchange.ask(question)).await.unwrap();
@@ -195,10 +213,8 @@ async fn state_survives_a_restart_in_a_new_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger");
     let origin = Origin::start(&path, &Config::default()).await;
-    let admin = member("admin", Role::Admin);
     let room = name();
-    let said = origin.authority.program(&room, admin.clone(), pin("kept"));
-    in_time(said).await.unwrap();
+    origin.says(&room, pin("kept")).await.unwrap();
     let likes = Question::Likes(Likes {
         edge: "edge-1".into(),
         total: 9,
@@ -209,8 +225,10 @@ async fn state_survives_a_restart_in_a_new_epoch() {
         user: "troll".into(),
         seconds: 600,
     };
-    let said = origin.authority.moderate(&room, admin, ban);
-    in_time(said).await.unwrap();
+    let by = member("admin", Role::Admin);
+    let moderation = ban;
+    let said = origin.ask(Class::Order, &Question::Moderate { by, moderation });
+    assert!(matches!(said.await, Answer::Taken { .. }));
     let epoch = origin.store.events("r").unwrap().info().epoch.clone();
     // The last words before the stop are saved by it.
     let likes = Question::Likes(Likes {
@@ -227,7 +245,7 @@ async fn state_survives_a_restart_in_a_new_epoch() {
     let Answer::Snapshot(snapshot) = origin.ask(Class::Program, &Question::Snapshot).await else {
         panic!("no snapshot");
     };
-    assert_eq!(snapshot.seq, [0, 0]);
+    assert_eq!(snapshot.seq, [0, 1], "the pin is said again");
     assert_eq!(snapshot.body["pin"]["text"], "kept");
     assert_eq!(snapshot.body["likes"], 12);
     assert_eq!(&*snapshot.sanctions[0].0, "troll");
@@ -271,13 +289,9 @@ async fn rooms_above_the_limit_are_refused() {
         ..Config::default()
     };
     let origin = Origin::start(&path, &config).await;
-    let admin = member("admin", Role::Admin);
-    let room = name();
-    let said = origin.authority.program(&room, admin.clone(), pin("a"));
-    in_time(said).await.unwrap();
+    origin.says(&name(), pin("a")).await.unwrap();
     let other = RoomName::parse("other").unwrap();
-    let said = origin.authority.program(&other, admin, pin("b"));
-    let refusal = in_time(said).await.unwrap_err();
+    let refusal = origin.says(&other, pin("b")).await.unwrap_err();
     assert_eq!((refusal.status, refusal.retry_after_s), (503, Some(1)));
     origin.stop().await;
 }

@@ -39,6 +39,11 @@ impl Totals {
         }
     }
 
+    /// Goes on at another pace.
+    pub(super) fn keep_pace(&mut self, like_tick_ms: u32) {
+        self.like_tick_ms = like_tick_ms.into();
+    }
+
     /// What is to be told now, and when to look again.
     pub(super) fn poll(&mut self, now: Now) -> (Vec<(Kind, Value)>, Option<i64>) {
         let mut news = Vec::new();

@@ -11,8 +11,10 @@ use crate::live::{Store, broadcast};
 use crate::media::frame::Frame;
 use crate::media::{Class, track};
 use crate::protocol::interact::event::Kind;
-use crate::rooms::Config;
+use crate::protocol::interact::{self, Role};
+use crate::rooms::Settings;
 use crate::rooms::doors::batch::Item;
+use crate::rooms::doors::limits::Bucket;
 use crate::rooms::doors::room::Room;
 use crate::runtime::clock::{self, Instant};
 
@@ -40,7 +42,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Reads `room` until nobody has needed it for a while.
-pub(super) async fn run(room: Arc<Room>, store: Store, config: Arc<Config>) {
+pub(super) async fn run(room: Arc<Room>, store: Store, settings: &Settings) {
     let mut changes = store.changes();
     let mut visited = clock::now();
     let mut seen = clock::now();
@@ -80,7 +82,7 @@ pub(super) async fn run(room: Arc<Room>, store: Store, config: Arc<Config>) {
             .is_some_and(|feed| feed.broadcast.is(&broadcast))
         {
             room.begin(&broadcast.info().epoch);
-            feed = Some(Feed::new(broadcast, &config));
+            feed = Some(Feed::new(broadcast, settings.clone()));
         }
     }
 }
@@ -102,9 +104,9 @@ struct Feed {
     pending: Vec<Item>,
     /// When what is pending leaves.
     due: Option<Instant>,
-    /// Comments come in batches.
-    pieces: Duration,
-    tick: Duration,
+    settings: Settings,
+    /// What members see of the comments while the node sheds.
+    sample: Bucket,
 }
 
 struct Lane {
@@ -113,7 +115,7 @@ struct Lane {
 }
 
 impl Feed {
-    fn new(broadcast: broadcast::Consumer, config: &Config) -> Self {
+    fn new(broadcast: broadcast::Consumer, settings: Settings) -> Self {
         let mut state = broadcast.state();
         state.mark_changed();
         Self {
@@ -124,12 +126,8 @@ impl Feed {
             events: Vec::new(),
             pending: Vec::new(),
             due: None,
-            pieces: if config.batch_ms > 0 {
-                PIECES
-            } else {
-                Duration::ZERO
-            },
-            tick: Duration::from_millis(config.like_tick_ms.into()),
+            settings,
+            sample: Bucket::new(0, clock::now()),
         }
     }
 
@@ -193,15 +191,18 @@ impl Feed {
         lane.reader.read(&mut self.events, EVENTS_MAX);
         let wait = match class {
             Class::Order | Class::Program => Duration::ZERO,
-            Class::Comment | Class::Personal => self.pieces,
-            Class::Total => self.tick,
+            Class::Comment | Class::Personal if self.settings.config().batch_ms == 0 => {
+                Duration::ZERO
+            }
+            Class::Comment | Class::Personal => PIECES,
+            Class::Total => self.settings.like_tick(),
         };
         for event in std::mem::take(&mut self.events) {
             match event {
                 Event::Frame(frame) => {
                     let left_us = left_us(&frame);
                     let numbered = matches!(class, Class::Order | Class::Program);
-                    if (numbered || !is_stale(left_us)) && self.add(&frame, left_us) {
+                    if (numbered || !is_stale(left_us)) && self.add(&frame, left_us, now) {
                         let due = now + wait;
                         self.due = Some(self.due.map_or(due, |before| before.min(due)));
                     }
@@ -218,7 +219,7 @@ impl Feed {
     }
 
     /// True when the frame is an event that is passed on.
-    fn add(&mut self, frame: &Frame, left_us: i64) -> bool {
+    fn add(&mut self, frame: &Frame, left_us: i64, now: Instant) -> bool {
         let Some(item) = Item::read(frame.payload.clone(), left_us) else {
             if !frame.payload.is_empty() {
                 let bytes = frame.payload.len();
@@ -234,9 +235,27 @@ impl Feed {
         if self.pending.len() >= PENDING_MAX && label.class >= Class::Comment {
             return false;
         }
+        if label.class == Class::Comment && !self.is_shown(&item, now) {
+            return false;
+        }
         self.pending.push(item);
         true
     }
+
+    /// Whether members see a comment: all that the origin lets pass, or a sample of them.
+    fn is_shown(&mut self, item: &Item, now: Instant) -> bool {
+        let Some(per_second) = self.settings.sampled_per_second() else {
+            return true;
+        };
+        self.sample.take(per_second, per_second, now) || is_of_staff(item)
+    }
+}
+
+/// Whether those in charge say it; they are heard at any level.
+fn is_of_staff(item: &Item) -> bool {
+    let event = serde_json::from_slice::<interact::Event>(&item.json);
+    let from = event.ok().and_then(|event| event.from);
+    from.is_some_and(|from| from.role >= Role::Moderator)
 }
 
 /// When a frame left the origin, by this node's clock; 0: not known.

@@ -20,8 +20,9 @@ use crate::auth::{self, Verifier};
 use crate::net::http::{Body, Duplex, Protocol, Reply, Request, Response, Service, Upgrade};
 use crate::rooms::doors::fake::{Fake, WAIT};
 use crate::rooms::doors::{Doors, Parts};
-use crate::rooms::{Config, moderation};
+use crate::rooms::{Config, Settings, moderation};
 use crate::runtime::{Shutdown, TaskScope};
+use crate::shed::Gauge;
 use crate::telemetry::Metrics;
 
 /// A node with one worker in front of a fake origin.
@@ -49,6 +50,11 @@ pub(super) fn run(test: impl Future<Output = ()>) {
 
 impl Node {
     pub(super) fn new(config: &Config) -> Self {
+        Self::at(config, Gauge::default())
+    }
+
+    /// A node that sheds as `shedding` says.
+    pub(super) fn at(config: &Config, shedding: Gauge) -> Self {
         let origin = Fake::new();
         let shutdown = Shutdown::new();
         let scope = TaskScope::under(&shutdown);
@@ -62,7 +68,7 @@ impl Node {
         };
         let rules = moderation::Rules::start(&moderation::Config::default(), parts).unwrap();
         let doors = Doors::new(
-            config,
+            Settings::new(config, shedding),
             Parts {
                 store: origin.store.clone(),
                 exchange: origin.exchange.clone(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::auth::Verifier;
 use crate::media::broadcast::epoch_at;
 use crate::net::http::Service;
-use crate::rooms::Config;
+use crate::rooms::Settings;
 use crate::rooms::doors::clerk::Clerk;
 use crate::rooms::doors::figures::Figures;
 use crate::rooms::doors::limits::Gate;
@@ -22,7 +22,7 @@ use crate::runtime::{Shutdown, TaskScope, clock};
 pub struct Doors(Arc<Inner>);
 
 struct Inner {
-    config: Config,
+    settings: Settings,
     node_name: Arc<str>,
     auth: Arc<Verifier>,
     gate: Gate,
@@ -36,21 +36,21 @@ struct Inner {
 impl Doors {
     /// Opens the doors to the rooms of `parts.store`.
     #[must_use]
-    pub fn new(config: &Config, parts: Parts) -> Self {
+    pub fn new(settings: Settings, parts: Parts) -> Self {
         let shutdown = parts.scope.shutdown().clone();
         let drain = shutdown.child();
         let figures = Figures::new(&parts.metrics);
         let origin = Origin::new(parts.exchange);
-        let (rules, limits) = (parts.moderation, &config.limits);
-        let clerk = Clerk::new(origin.clone(), rules, figures.clone(), limits);
+        let rules = parts.moderation;
+        let config = settings.config();
+        let clerk = Clerk::new(origin.clone(), rules, figures.clone(), &config.limits);
         let process = format!("{}-{}", parts.node_name, epoch_at(clock::unix_us()));
         let tasks = (parts.scope, parts.runtime);
-        let shared = Arc::new(config.clone());
         let (store, process) = (parts.store, process.into());
         Self(Arc::new(Inner {
-            registry: Registry::new(store, origin, shared, process, tasks),
-            gate: Gate::new(limits.clone()),
-            config: config.clone(),
+            registry: Registry::new(store, origin, settings.clone(), process, tasks),
+            gate: Gate::new(settings.clone()),
+            settings,
             node_name: parts.node_name,
             auth: parts.auth,
             clerk,
@@ -72,7 +72,7 @@ impl Doors {
         tracing::debug!(worker, "rooms are open");
         let inner = &self.0;
         Rc::new(Worker(Rc::new(House {
-            config: Rc::new(inner.config.clone()),
+            settings: inner.settings.clone(),
             node_name: inner.node_name.clone(),
             auth: inner.auth.clone(),
             gate: inner.gate.clone(),

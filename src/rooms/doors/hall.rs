@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::media::Class;
 use crate::protocol::websocket::CloseCode;
-use crate::rooms::Config;
+use crate::rooms::Settings;
 use crate::rooms::doors::batch::{Batch, FORMATS, Form, Position};
 use crate::rooms::doors::figures::{Entry, Figures};
 use crate::rooms::doors::member::Member;
@@ -34,7 +34,7 @@ const EMPTY_TENDS: u32 = 60;
 /// The members of one worker in one room.
 pub(super) struct Hall {
     pub(super) room: Visit,
-    config: Rc<Config>,
+    settings: Settings,
     figures: Figures,
     rows: RefCell<Rows>,
     /// Told after each turn, for those who wait for the hall's position.
@@ -76,7 +76,7 @@ impl Hall {
     /// A hall and what it has to read; see [`Self::run`].
     pub(super) fn new(
         room: Visit,
-        config: Rc<Config>,
+        settings: Settings,
         figures: Figures,
     ) -> (Rc<Self>, broadcast::Receiver<Turn>) {
         let (turns, position) = room.follow();
@@ -86,7 +86,7 @@ impl Hall {
         };
         let hall = Rc::new(Self {
             room,
-            config,
+            settings,
             figures,
             rows: RefCell::new(rows),
             moved: Notify::new(),
@@ -283,7 +283,8 @@ impl Hall {
     }
 
     fn tend(&self) {
-        let (heartbeat, offline) = (self.config.heartbeat(), self.config.offline());
+        let config = self.settings.config();
+        let (heartbeat, offline) = (config.heartbeat(), config.offline());
         let now = clock::now();
         let mut rows = self.rows.borrow_mut();
         rows.each(|member| member.tend(heartbeat, offline, now, &self.figures));

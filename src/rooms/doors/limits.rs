@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::protocol::interact::question::Refusal;
-use crate::rooms::Limits;
+use crate::rooms::Settings;
 use crate::rooms::doors::origin::refusal;
 use crate::runtime::clock::Instant;
 
@@ -30,7 +30,7 @@ pub(super) struct Gate(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    limits: Limits,
+    settings: Settings,
     users: Mutex<Tallies<Arc<str>>>,
     addresses: Mutex<Tallies<IpAddr>>,
 }
@@ -90,9 +90,9 @@ impl<K: Eq + Hash> Tallies<K> {
 }
 
 impl Gate {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         Self(Arc::new(Inner {
-            limits,
+            settings,
             users: Mutex::new(Tallies(HashMap::new())),
             addresses: Mutex::new(Tallies(HashMap::new())),
         }))
@@ -105,7 +105,8 @@ impl Gate {
         address: IpAddr,
         now: Instant,
     ) -> Result<Place, Refusal> {
-        let limits = &self.0.limits;
+        let config = self.0.settings.config();
+        let limits = &config.limits;
         let address = network(address);
         let mut users = self.0.users.lock();
         let mut addresses = self.0.addresses.lock();
@@ -135,7 +136,8 @@ impl Gate {
         address: IpAddr,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let limits = &self.0.limits;
+        let config = self.0.settings.config();
+        let limits = &config.limits;
         let rate = limits.user_commands_per_second;
         let burst = rate * BURST_SECONDS;
         let mut users = self.0.users.lock();
@@ -180,11 +182,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::rooms::{Config, Limits};
     use crate::runtime::clock;
+    use crate::shed;
+
+    fn gate(limits: Limits) -> Gate {
+        let config = Config {
+            limits,
+            ..Config::default()
+        };
+        Gate::new(Settings::new(&config, shed::Gauge::default()))
+    }
 
     #[test]
     fn places_are_given_back() {
-        let gate = Gate::new(Limits {
+        let gate = gate(Limits {
             user_connections_max: 2,
             address_connections_max: 3,
             ..Limits::default()
@@ -207,7 +219,7 @@ mod tests {
 
     #[test]
     fn commands_refill_with_time() {
-        let gate = Gate::new(Limits {
+        let gate = gate(Limits {
             user_commands_per_second: 2,
             ..Limits::default()
         });

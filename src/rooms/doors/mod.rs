@@ -42,6 +42,8 @@ mod room;
 mod route;
 mod service;
 mod session;
+#[cfg(test)]
+mod shedding_test;
 mod snapshot;
 mod wire;
 

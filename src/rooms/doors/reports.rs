@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::media::Class;
 use crate::protocol::interact::question::{Answer, Question};
+use crate::rooms::Settings;
 use crate::rooms::doors::likes;
 use crate::rooms::doors::origin::Origin;
 use crate::rooms::doors::room::Room;
@@ -15,16 +16,16 @@ use crate::runtime::clock;
 
 /// How often presence is told; origins forget a node after five seconds.
 const PRESENCE: Duration = Duration::from_secs(1);
+/// Likes are told this often at most.
+const TICK_MIN: Duration = Duration::from_millis(10);
 /// How long the last words of a room may take.
 const LAST: Duration = Duration::from_secs(2);
 
 /// Reports until it is dropped.
-pub(super) async fn run(room: &Arc<Room>, origin: &Origin, tick: Duration) {
+pub(super) async fn run(room: &Arc<Room>, origin: &Origin, settings: &Settings) {
     let likes = async {
-        let mut ticks = interval(tick.max(Duration::from_millis(10)));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            sleep(settings.like_tick().max(TICK_MIN)).await;
             while tell_likes(room, origin).await {}
         }
     };

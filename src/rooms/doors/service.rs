@@ -16,7 +16,7 @@ use crate::net::http::{
     Body, Duplex, Reader, Reply, Request, Response, Service, Session as Transport, Upgrade,
 };
 use crate::protocol::interact::question::Refusal;
-use crate::rooms::Config;
+use crate::rooms::Settings;
 use crate::rooms::doors::batch::Format;
 use crate::rooms::doors::clerk::Clerk;
 use crate::rooms::doors::entry::{Guest, closed};
@@ -26,7 +26,7 @@ use crate::rooms::doors::limits::{Gate, Place};
 use crate::rooms::doors::member::Member;
 use crate::rooms::doors::origin::refusal;
 use crate::rooms::doors::presence::Seat;
-use crate::rooms::doors::registry::Registry;
+use crate::rooms::doors::registry::{Registry, no_room};
 use crate::rooms::doors::room::Visit;
 use crate::rooms::doors::route::{Door, Query, Route};
 use crate::rooms::doors::session::Session;
@@ -39,7 +39,7 @@ const STREAM_WAIT: Duration = Duration::from_secs(10);
 
 /// What all sessions of a worker share.
 pub(super) struct House {
-    pub(super) config: Rc<Config>,
+    pub(super) settings: Settings,
     pub(super) node_name: Arc<str>,
     pub(super) auth: Arc<Verifier>,
     pub(super) gate: Gate,
@@ -100,7 +100,7 @@ impl House {
         let (user, name) = (query.user.as_deref(), query.name.as_deref());
         let who = self.auth.member(token, user, name, room, now_s);
         let who = who.map_err(|error| not_let_in(&error))?;
-        let visit = self.registry.visit(&route.room).ok_or_else(no_room)?;
+        let visit = self.registry.visit(&route.room)?;
         let load = self.auth.is_load(query.load.as_deref(), room, now_s);
         let guest = Guest {
             who,
@@ -124,7 +124,7 @@ impl House {
             return Err(closed());
         }
         room.may_enter(&guest.who)?;
-        if self.members.get() >= self.config.members_max {
+        if self.members.get() >= self.settings.config().members_max {
             let detail = "this node has as many members as it may".to_owned();
             return Err(refusal(503, "full", detail, Some(5)));
         }
@@ -156,7 +156,7 @@ impl House {
         if let Some(hall) = open.filter(|hall| !hall.is_over()) {
             return hall;
         }
-        let (hall, turns) = Hall::new(room.visit(), self.config.clone(), self.figures.clone());
+        let (hall, turns) = Hall::new(room.visit(), self.settings.clone(), self.figures.clone());
         let name = room.name.clone();
         self.halls.borrow_mut().insert(name.clone(), hall.clone());
         let (house, served) = (self.clone(), hall.clone());
@@ -219,7 +219,7 @@ impl Chair {
         let seat = Seat::new(&room, &guest.who.id);
         let counted = Counted::new(&house, door);
         let hall = house.hall(&room);
-        let bytes_max = house.config.send_queue_bytes;
+        let bytes_max = house.settings.config().send_queue_bytes;
         let member = Member::new(guest.who.clone(), format, wire, bytes_max, clock::now());
         let scope = house.scope.clone();
         let session = Session::new(house, hall, Rc::new(member), guest, reader);
@@ -254,10 +254,6 @@ impl Drop for Counted {
         self.members.dec();
         self.house.members.set(self.house.members.get() - 1);
     }
-}
-
-fn no_room() -> Refusal {
-    refusal(404, "no_room", "there is no such room".into(), None)
 }
 
 fn not_upgraded() -> Refusal {

@@ -87,8 +87,8 @@ impl Session {
         guest: Guest,
         reader: Option<Reader>,
     ) -> Self {
-        let limits = &house.config.limits;
-        let bucket = Bucket::new(limits.commands_burst, clock::now());
+        let burst = house.settings.config().limits.commands_burst;
+        let bucket = Bucket::new(burst, clock::now());
         Self {
             grammar: Grammar::of(member.format),
             house,
@@ -134,9 +134,16 @@ impl Session {
     }
 
     async fn enter(&self, from: Option<super::batch::Position>) -> Result<(), Refusal> {
-        let (config, name) = (&self.house.config, &self.house.node_name);
+        let (config, name) = (self.house.settings.config(), &self.house.node_name);
         let hello = |position: &_, resumed| {
-            entry::hello(config, name, &self.hall, &self.guest.who, position, resumed)
+            entry::hello(
+                &config,
+                name,
+                &self.hall,
+                &self.guest.who,
+                position,
+                resumed,
+            )
         };
         entry::enter(&self.hall, &self.house.clerk, &self.member, from, hello).await
     }
@@ -257,7 +264,7 @@ impl Session {
             self.house.clerk.counted("none", refusal.status);
             self.answer(&refusal, Some(command.reference));
             self.too_fast += 1;
-            if self.too_fast > self.house.config.limits.refusals_max {
+            if self.too_fast > self.house.settings.config().limits.refusals_max {
                 let reason = "you send too much, and go on when told";
                 self.member.close(CloseCode::Flooding, reason, clock::now());
             }
@@ -280,7 +287,8 @@ impl Session {
 
     /// Leave for one command, by the rates of the connection, the user and the address.
     fn leave(&mut self) -> Result<(), Refusal> {
-        let limits = &self.house.config.limits;
+        let config = self.house.settings.config();
+        let limits = &config.limits;
         let (rate, burst) = (limits.commands_per_second, limits.commands_burst);
         let now = clock::now();
         if !self.bucket.take(rate, burst, now) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::rooms::moderation::Error;
 use crate::rooms::moderation::metrics::Metrics;
@@ -20,7 +21,7 @@ type Version = Option<(SystemTime, u64)>;
 /// The words in force.
 #[derive(Debug)]
 pub(super) struct List {
-    path: Option<PathBuf>,
+    path: Mutex<Option<PathBuf>>,
     words: ArcSwap<Words>,
     metrics: Metrics,
 }
@@ -33,7 +34,7 @@ impl List {
             .words
             .set(words.len().try_into().unwrap_or(i64::MAX));
         Ok(Self {
-            path: path.map(Path::to_owned),
+            path: Mutex::new(path.map(Path::to_owned)),
             words: ArcSwap::from_pointee(words),
             metrics,
         })
@@ -46,10 +47,10 @@ impl List {
 
     /// Reads the list again. On an error the old one stays.
     pub(super) fn reload(&self) -> Result<(), Error> {
-        let Some(path) = &self.path else {
+        let Some(path) = self.path.lock().clone() else {
             return Ok(());
         };
-        match read(path) {
+        match read(&path) {
             Ok(words) => {
                 let count = words.len();
                 self.words.store(Arc::new(words));
@@ -64,15 +65,30 @@ impl List {
         }
     }
 
+    /// Takes its words from `path` from now on; from none, it is empty. On an error all stays.
+    pub(super) fn follow(&self, path: Option<&Path>) -> Result<(), Error> {
+        if self.path.lock().as_deref() == path {
+            return Ok(());
+        }
+        let words = path.map(read).transpose()?.unwrap_or_default();
+        *self.path.lock() = path.map(Path::to_owned);
+        self.metrics
+            .words
+            .set(words.len().try_into().unwrap_or(i64::MAX));
+        self.words.store(Arc::new(words));
+        Ok(())
+    }
+
     /// Reloads whenever the file changes, until shutdown.
     pub(super) async fn watch(self: Arc<Self>, shutdown: Shutdown) {
-        let Some(path) = self.path.clone() else {
-            return;
-        };
         // What changed between the first reading and now is read once more.
         let mut known = None;
         loop {
-            let found = version(&path).await;
+            let path = self.path.lock().clone();
+            let found = match &path {
+                Some(path) => version(path).await,
+                None => None,
+            };
             if found != known {
                 known = found;
                 let list = self.clone();
@@ -87,6 +103,11 @@ impl List {
             }
         }
     }
+}
+
+/// Whether the list in `path` could be used.
+pub(super) fn check(path: &Path) -> Result<(), Error> {
+    read(path).map(drop)
 }
 
 fn read(path: &Path) -> Result<Words, Error> {

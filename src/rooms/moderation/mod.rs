@@ -33,7 +33,7 @@ mod words;
 use crate::protocol::interact::question::Refusal;
 
 pub use config::{Config, Fallback, Links, Review};
-pub use rules::{Error, Parts, Rules};
+pub use rules::{Error, Parts, Rules, check};
 pub use sanctions::{SANCTIONS_MAX, Sanctions};
 pub use words::ListError;
 

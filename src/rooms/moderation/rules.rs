@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -14,7 +15,7 @@ use crate::protocol::interact::question::{Audit, Refusal};
 use crate::protocol::interact::{Member, Role};
 use crate::rooms::moderation::buckets::Buckets;
 use crate::rooms::moderation::journal::Journal;
-use crate::rooms::moderation::list::List;
+use crate::rooms::moderation::list::{self, List};
 use crate::rooms::moderation::metrics::Metrics;
 use crate::rooms::moderation::repeats::Repeats;
 use crate::rooms::moderation::review::Reviewer;
@@ -45,8 +46,7 @@ pub struct Rules(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     node_name: Arc<str>,
-    refuse_links: bool,
-    allowed_hosts: Vec<String>,
+    config: ArcSwap<Config>,
     list: Arc<List>,
     buckets: Mutex<Buckets>,
     repeats: Mutex<Repeats>,
@@ -94,27 +94,18 @@ impl Rules {
     ///
     /// Errors: the list cannot be read, or a setting makes no sense.
     pub fn start(config: &Config, parts: Parts<'_>) -> Result<Self, Error> {
-        let per_second = config.comments_per_second;
-        if !per_second.is_finite() || per_second < 0.001 || config.comments_burst == 0 {
-            return Err(Error::Rate);
-        }
+        check_rate(config)?;
         let metrics = Metrics::register(parts.metrics);
         let list = Arc::new(List::open(config.words_file.as_deref(), metrics.clone())?);
         let review = config.review.as_ref();
         let reviewer = review.map(|review| Reviewer::new(review, metrics.clone(), &parts));
         let journal = Arc::new(Journal::new(parts.exchange.clone(), metrics.clone()));
-        let repeat = Duration::from_secs(config.repeat_seconds.into());
         let rules = Self(Arc::new(Inner {
             node_name: parts.node_name.clone(),
-            refuse_links: config.links == Links::Refuse,
-            allowed_hosts: config
-                .allowed_hosts
-                .iter()
-                .map(|host| host.to_lowercase())
-                .collect(),
+            config: ArcSwap::from_pointee(folded(config)),
             list: list.clone(),
-            buckets: Mutex::new(Buckets::new(per_second, config.comments_burst)),
-            repeats: Mutex::new(Repeats::new(repeat, config.chorus_min)),
+            buckets: Mutex::new(buckets(config)),
+            repeats: Mutex::new(repeats(config)),
             reviewer: reviewer.transpose()?,
             journal: journal.clone(),
             metrics,
@@ -149,6 +140,25 @@ impl Rules {
         }
     }
 
+    /// Takes other settings. The reviewer stays the one of the start.
+    ///
+    /// Errors: as [`Self::start`]; everything stays as it was.
+    pub fn apply(&self, config: &Config) -> Result<(), Error> {
+        check_rate(config)?;
+        let inner = &*self.0;
+        inner.list.follow(config.words_file.as_deref())?;
+        let before = inner.config.swap(Arc::new(folded(config)));
+        let rate = |config: &Config| (config.comments_per_second, config.comments_burst);
+        if rate(&before) != rate(config) {
+            *inner.buckets.lock() = buckets(config);
+        }
+        let repeat = |config: &Config| (config.repeat_seconds, config.chorus_min);
+        if repeat(&before) != repeat(config) {
+            *inner.repeats.lock() = repeats(config);
+        }
+        Ok(())
+    }
+
     /// Reads the list of words again, now. On an error the old one stays.
     pub fn reload(&self) -> Result<(), Error> {
         self.0.list.reload()
@@ -171,7 +181,9 @@ impl Inner {
         let now = clock::now();
         let taken = self.buckets.lock().take(now, &from.id);
         taken.map_err(|wait| Objection::new("rate", 429, "too many comments").until(wait))?;
-        if self.refuse_links && links::find(shown, &self.allowed_hosts).is_some() {
+        let config = self.config.load();
+        let refused = config.links == Links::Refuse;
+        if refused && links::find(shown, &config.allowed_hosts).is_some() {
             return Err(Objection::new("links", 403, "links are not allowed here"));
         }
         let folded = normalise::folded(shown);
@@ -204,6 +216,38 @@ impl Inner {
         };
         self.journal.keep(room, record);
     }
+}
+
+/// What is wrong with `config`, its list of words included; for who is about to use it.
+pub fn check(config: &Config) -> Result<(), Error> {
+    check_rate(config)?;
+    config.words_file.as_deref().map_or(Ok(()), list::check)
+}
+
+fn check_rate(config: &Config) -> Result<(), Error> {
+    let per_second = config.comments_per_second;
+    if !per_second.is_finite() || per_second < 0.001 || config.comments_burst == 0 {
+        return Err(Error::Rate);
+    }
+    Ok(())
+}
+
+/// `config` with names of hosts as they are compared.
+fn folded(config: &Config) -> Config {
+    let hosts = config.allowed_hosts.iter();
+    Config {
+        allowed_hosts: hosts.map(|host| host.to_lowercase()).collect(),
+        ..config.clone()
+    }
+}
+
+fn buckets(config: &Config) -> Buckets {
+    Buckets::new(config.comments_per_second, config.comments_burst)
+}
+
+fn repeats(config: &Config) -> Repeats {
+    let repeat = Duration::from_secs(config.repeat_seconds.into());
+    Repeats::new(repeat, config.chorus_min)
 }
 
 impl Objection {
