@@ -11,9 +11,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::admin::{
-    Configuration, Fleet, fleet, interaction, openapi, orders, rooms, shedding,
-};
+use crate::admin::{Configuration, Fleet, fleet, interaction, openapi, orders, rooms, shedding};
 use crate::delivery::Delivery;
 use crate::ingest::publisher;
 use crate::ledger::Ledger;

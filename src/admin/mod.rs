@@ -8,24 +8,24 @@
 
 mod api;
 mod browser;
+mod configuration;
 mod console;
 mod fleet;
-mod configuration;
 mod interaction;
 mod openapi;
 mod orders;
 mod rooms;
 mod server;
-mod tree;
 mod shedding;
+mod tree;
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 pub use api::{NodeInfo, Sources};
-pub use fleet::Fleet;
 pub use configuration::{Configuration, Loaded};
+pub use fleet::Fleet;
 pub use server::Server;
 
 /// The admin port.

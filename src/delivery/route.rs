@@ -127,8 +127,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_object_has_one_path(path in "/live/[a-z./]{0,6}/[a-z%/]{0,4}/[a-z/]{1,4}/(media.m3u8|\
-            plain.m3u8|init-[0-9+]{0,11}.mp4|[0-9+.]{0,21}.m4s|[0-9]{1,3}.[0-9]{1,3}.m4s|[ -~]{0,12})") {
+        fn an_object_has_one_path(path in "/live/[a-z./]{0,6}/[a-z%/]{0,4}/[a-z/]{1,4}/(\
+            media.m3u8|plain.m3u8|\
+            init-[0-9+]{0,11}.mp4|[0-9+.]{0,21}.m4s|[0-9]{1,3}.[0-9]{1,3}.m4s|[ -~]{0,12})") {
             if let Some(Route::Hls { room, epoch, rendition, object }) = Route::parse(&path) {
                 let name = match object {
                     Object::Playlist => "media.m3u8".to_owned(),

@@ -121,8 +121,6 @@ pub(super) struct Parts {
     delivery: Option<Delivery>,
     doors: Option<Doors>,
     pub(super) services: Services,
-    /// Counts what viewers are sent.
-    sent: Option<net::http::Metrics>,
     configuration: admin::Configuration,
     pub(super) origin: Option<OriginRooms>,
     http: Option<net::Server>,
@@ -157,7 +155,6 @@ impl Parts {
             store: Store::new(config.live.clone()),
             exchange: Exchange::default(),
             services,
-            sent: None,
             configuration: admin::Configuration::default(),
             metrics,
             desk: None,
@@ -177,8 +174,8 @@ impl Parts {
             parts.bind_relay(&config.relay, identity, authorities)?;
         }
         parts.bind_viewers(config, shown, scope)?;
-        let sent = parts.sent.clone();
-        let egress = move || sent.as_ref().map_or(0, net::http::Metrics::sent_total);
+        let sent = parts.http_metrics.clone();
+        let egress = move || sent.as_ref().map_or(0, net::http::Metrics::sent_bytes);
         parts.services.shedding.run(Box::new(egress), scope);
         // Last: what it takes up at once needs a node that will run.
         if role == Role::Origin {
@@ -256,7 +253,6 @@ impl Parts {
             })
         };
         let measured = net::http::Metrics::register(metrics);
-        self.sent = Some(measured.clone());
         self.http = Some(net::Server::bind(
             config.http.clone(),
             shown,

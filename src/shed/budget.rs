@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::shed::{Config, cgroup, usage};
+use crate::shed::{Config, limits};
 
 /// Over how much of the past CPU, turns and egress are averaged, in milliseconds.
 const WINDOW_MS: i64 = 1000;
@@ -61,25 +61,16 @@ impl Budget {
     /// The budgets that `config` sets, with what the machine and its control group allow for the
     /// others.
     pub(super) fn new(config: &Config) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
-        let cpus = cgroup::cpus().map_or(cores, |quota| quota.min(cores));
         let sockets = match config.sockets_max {
-            0 => usage::descriptors_max().map_or(0.0, |most| most as f64 * 0.9),
+            0 => limits::open_files().map_or(0.0, |most| most as f64 * 0.9),
             given => given.into(),
         };
         let memory_bytes = match config.memory_mb {
-            0 => {
-                let machine = usage::machine_bytes();
-                let least = [cgroup::memory_bytes(), machine]
-                    .into_iter()
-                    .flatten()
-                    .min();
-                least.map_or(0.0, |most| most as f64 * 0.9)
-            }
+            0 => limits::memory_bytes().map_or(0.0, |most| most as f64 * 0.9),
             given => f64::from(given) * 1024.0 * 1024.0,
         };
         Self {
-            cpus: cpus * f64::from(config.cpu_percent) / 100.0,
+            cpus: limits::cpus() * f64::from(config.cpu_percent) / 100.0,
             turn_ms: config.turn_ms.into(),
             egress_bps: f64::from(config.egress_mbps) * 1e6,
             sockets,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::runtime::clock::{self, Instant};
-use crate::runtime::{Shutdown, TaskScope};
+use crate::runtime::{Shutdown, TaskScope, process};
 use crate::shed::budget::{Budget, Reading, Window};
 use crate::shed::ladder::Ladder;
 use crate::shed::metrics::{Metrics, Step};
-use crate::shed::{Config, Door, Gauge, Level, Status, usage};
+use crate::shed::{Config, Door, Gauge, Level, Status};
 use crate::telemetry;
 
 /// How often budgets are looked at.
@@ -167,13 +167,14 @@ impl Controller {
     }
 
     fn read(&self, now: Instant, egress_bytes: u64) -> Reading {
+        let usage = process::usage();
         Reading {
             at_ms: self.ms(now),
-            cpu_seconds: usage::cpu_seconds(),
+            cpu_seconds: usage.cpu.as_secs_f64(),
             egress_bytes,
             turns: self.0.gauge.turns(),
-            sockets: usage::descriptors(),
-            memory_bytes: usage::resident_bytes(),
+            sockets: usage.open_files,
+            memory_bytes: usage.rss_bytes,
         }
     }
 

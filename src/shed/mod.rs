@@ -13,16 +13,15 @@
 //! - Nothing is remembered of those who wait: their place is in their own hands, signed.
 
 mod budget;
-mod cgroup;
 mod controller;
 mod door;
 mod gauge;
 mod ladder;
 mod level;
+mod limits;
 mod metrics;
 mod queue;
 mod ticket;
-mod usage;
 
 use serde::{Deserialize, Serialize};
 

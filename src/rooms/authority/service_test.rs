@@ -227,8 +227,9 @@ async fn state_survives_a_restart_in_a_new_epoch() {
     };
     let by = member("admin", Role::Admin);
     let moderation = ban;
-    let said = origin.ask(Class::Order, &Question::Moderate { by, moderation });
-    assert!(matches!(said.await, Answer::Taken { .. }));
+    let question = Question::Moderate { by, moderation };
+    let said = origin.ask(Class::Order, &question).await;
+    assert!(matches!(said, Answer::Taken { .. }));
     let epoch = origin.store.events("r").unwrap().info().epoch.clone();
     // The last words before the stop are saved by it.
     let likes = Question::Likes(Likes {
