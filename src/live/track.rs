@@ -227,6 +227,14 @@ impl Consumer {
         self.0.ring.read().newest_frame().cloned()
     }
 
+    /// The newest group that is here, and how many of its frames.
+    #[must_use]
+    pub fn newest(&self) -> Option<(Id, usize)> {
+        let ring = self.0.ring.read();
+        let last = ring.last()?;
+        Some((last, ring.slot(last).map_or(0, |slot| slot.frames.len())))
+    }
+
     /// The oldest group that a reader from [`Start::Oldest`] would get, and the newest.
     #[must_use]
     pub fn range(&self) -> Option<(Id, Id)> {

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Fleet, NodeInfo, Sources};
 use crate::delivery::{self, Delivery};
@@ -25,6 +27,9 @@ use crate::rooms::doors::Doors;
 use crate::runtime::{Shutdown, TaskScope, clock};
 use crate::telemetry::Metrics;
 use crate::{net, relay, shed};
+
+/// Policies of parents that wait to be taken in; links keep the newest one beyond it.
+const POLICIES_MAX: usize = 16;
 
 /// A running node.
 pub struct Node {
@@ -118,6 +123,7 @@ pub(super) struct Parts {
     rtmp: Option<rtmp::Server>,
     children: Option<relay::Server>,
     parents: Option<relay::Puller>,
+    report: Option<watch::Sender<Bytes>>,
     delivery: Option<Delivery>,
     doors: Option<Doors>,
     pub(super) services: Services,
@@ -161,6 +167,7 @@ impl Parts {
             rtmp: None,
             children: None,
             parents: None,
+            report: None,
             delivery: None,
             doors: None,
             origin: None,
@@ -171,7 +178,7 @@ impl Parts {
             parts.bind_ingest(config, shown.clone(), scope)?;
         }
         if let Some((identity, authorities)) = certificates.relay {
-            parts.bind_relay(&config.relay, identity, authorities)?;
+            parts.bind_relay(&config.relay, role, (identity, authorities), scope)?;
         }
         parts.bind_viewers(config, shown, scope)?;
         let sent = parts.http_metrics.clone();
@@ -206,23 +213,39 @@ impl Parts {
     fn bind_relay(
         &mut self,
         config: &relay::Config,
-        identity: Identity,
-        authorities: Vec<CertificateDer<'static>>,
+        role: Role,
+        (identity, authorities): (Identity, Vec<CertificateDer<'static>>),
+        scope: &TaskScope,
     ) -> Result<(), Error> {
+        let (report, reported) = watch::channel(Bytes::new());
+        let (policy, told) = watch::channel(Bytes::new());
+        let (policy_in, mut policies) = mpsc::channel(POLICIES_MAX);
+        // What the parents say holds below this node too.
+        scope.spawn("node.policy", async move {
+            while let Some(said) = policies.recv().await {
+                policy.send_replace(said);
+            }
+        });
         let local = relay::Local {
             node: self.name.as_str().into(),
             identity,
             authorities,
             store: self.store.clone(),
             exchange: self.exchange.clone(),
+            report: reported,
+            policy: told,
+            policy_in,
             metrics: self.metrics.clone(),
         };
+        let puller = relay::Puller::new(config, &local)?;
         if config.listen.is_some() {
-            self.children = Some(relay::Server::bind(config, &local)?);
+            self.children = Some(relay::Server::bind(config, &local, &puller)?);
         }
-        if !config.parents.is_empty() {
-            self.parents = Some(relay::Puller::new(config, &local)?);
+        // Whoever has no parents owns the rooms.
+        if role != Role::Origin {
+            puller.install(&self.exchange);
         }
+        (self.parents, self.report) = (Some(puller), Some(report));
         Ok(())
     }
 
@@ -311,6 +334,7 @@ impl Parts {
             publishers: self.desk,
             children: self.children.clone(),
             parents: self.parents.clone(),
+            report: self.report,
             delivery: self.delivery.clone(),
             exchange: self.exchange.clone(),
             rooms: self.origin.as_ref().map(|rooms| rooms.authority.clone()),

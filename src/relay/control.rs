@@ -1,13 +1,14 @@
 //! Control messages over QUIC streams.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use crate::relay::error::{CLOSE_STUCK, Error};
-use crate::relay::wire::control::{Hello, Message, take};
-use crate::relay::wire::{self, VERSION};
+use crate::relay::wire::control::{Hello, Message, Purpose, take};
+use crate::relay::wire::{self, VERSION, VERSION_MIN};
 
 /// Messages that may wait for a control stream. A peer that does not read its control stream stalls
 /// its own link, nobody else's.
@@ -63,18 +64,33 @@ impl Reader {
         }
     }
 
-    /// The first message, which has to be a hello of this version.
+    /// The first message, which has to be a hello. Its version is the one that both ends use.
     pub(super) async fn hello(&mut self) -> Result<Hello, Error> {
         let wait = Duration::from_secs(HELLO_SECONDS);
         let message = tokio::time::timeout(wait, self.next())
             .await
             .map_err(|_| Error::Timeout("hello", HELLO_SECONDS))??;
         match message {
-            Message::Hello(hello) if hello.version == VERSION => Ok(hello),
-            Message::Hello(hello) => Err(Error::Version(hello.version)),
+            Message::Hello(hello) if hello.version < VERSION_MIN || hello.lowest > VERSION => {
+                Err(Error::Version(hello.lowest, hello.version))
+            }
+            Message::Hello(hello) => Ok(Hello {
+                version: hello.version.min(VERSION),
+                ..hello
+            }),
             _ => Err(Error::Protocol("the first message is no hello")),
         }
     }
+}
+
+/// What this node says first.
+pub(super) fn hello(node: &Arc<str>, purpose: Purpose) -> Message {
+    Message::Hello(Hello {
+        lowest: VERSION_MIN,
+        version: VERSION,
+        node: node.clone(),
+        purpose,
+    })
 }
 
 /// Writes what is put into the outbox until it closes or the connection ends. A peer that does not

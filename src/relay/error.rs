@@ -1,6 +1,6 @@
 //! What can go wrong on the relay.
 
-use crate::relay::wire;
+use crate::relay::wire::{self, VERSION, VERSION_MIN};
 
 /// Why a relay end cannot start, or why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +32,12 @@ pub enum Error {
     /// The peer said something that it may not say, or not now.
     #[error("the peer broke the protocol: {0}")]
     Protocol(&'static str),
-    /// The peer speaks another version.
-    #[error("the peer speaks version {0} of the relay protocol")]
-    Version(u64),
+    /// The peer speaks none of our versions, but those from the first to the second.
+    #[error(
+        "the peer speaks versions {0} to {1} of the relay protocol, this node {VERSION_MIN} to \
+         {VERSION}"
+    )]
+    Version(u64, u64),
     /// The parent list leads back to this node.
     #[error("the parent is this node itself ({0})")]
     OwnParent(std::sync::Arc<str>),
@@ -51,7 +54,7 @@ impl Error {
     pub(super) fn close_code(&self) -> quinn::VarInt {
         match self {
             Self::Wire(_) | Self::Protocol(_) => CLOSE_PROTOCOL,
-            Self::Version(_) | Self::OwnParent(_) => CLOSE_REFUSED,
+            Self::Version(..) | Self::OwnParent(_) => CLOSE_REFUSED,
             _ => CLOSE_DONE,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,6 +22,7 @@ const TRACK_LABELS_MAX: usize = 1000;
 pub(super) struct ServeMetrics {
     pub(super) children: Gauge,
     pub(super) refused: Counter,
+    pub(super) retries: Counter,
     pub(super) subscriptions: Gauge,
     pub(super) sent_frames: Counter,
     pub(super) sent_bytes: Counter,
@@ -34,7 +35,8 @@ pub(super) struct ServeMetrics {
 /// Of the child end.
 #[derive(Debug, Default)]
 pub(super) struct PullMetrics {
-    pub(super) connected: Gauge,
+    pub(super) links: Gauge,
+    switches: Family<SwitchLabels, Counter>,
     pub(super) dials: Counter,
     pub(super) subscriptions: Gauge,
     received_frames: Family<TrackLabels, Counter>,
@@ -54,6 +56,29 @@ pub(super) struct QuestionMetrics {
     pub(super) answered: ByClass<Counter>,
     pub(super) failed: ByClass<Counter>,
     pub(super) in_flight: ByClass<Gauge>,
+}
+
+/// Why a room goes over to another link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum Switch {
+    /// The link, or the room there, is gone.
+    Lost,
+    /// The parent is silent.
+    Silence,
+    /// Frames do not come, though another parent has them.
+    Stall,
+    /// The parent said goodbye.
+    Goaway,
+    /// Another one has gone on with the show, or fares better.
+    Better,
+    /// A better parent has been steady for long enough.
+    Return,
+}
+
+/// Labels of a switch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SwitchLabels {
+    reason: Switch,
 }
 
 /// A figure of each class.
@@ -99,6 +124,11 @@ impl ServeMetrics {
         );
         counter("children_refused", "Dials refused or failed", &this.refused);
         counter(
+            "address_proofs",
+            "Dials sent back for a proof of their address, under a flood",
+            &this.retries,
+        );
+        counter(
             "frames_sent",
             "Frames written to children",
             &this.sent_frames,
@@ -128,10 +158,12 @@ impl PullMetrics {
         let counter = |name, help, counter: &Counter| {
             metrics.register(ROOM, name, help, counter.clone());
         };
-        gauge(
-            "parent_connected",
-            "1 while a parent feeds this node",
-            &this.connected,
+        gauge("parent_links", "Links to parents that are up", &this.links);
+        metrics.register(
+            ROOM,
+            "route_switches",
+            "Rooms that went over to another link, by reason",
+            this.switches.clone(),
         );
         gauge(
             "pulled_subscriptions",
@@ -174,6 +206,12 @@ impl PullMetrics {
             &this.offset_seconds,
         );
         Arc::new(this)
+    }
+
+    /// A room has gone over to another link.
+    pub(super) fn switched(&self, reason: Switch) {
+        let labels = SwitchLabels { reason };
+        self.switches.get_or_create_owned(&labels).inc();
     }
 
     /// The counter of a track's frames.

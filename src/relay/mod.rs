@@ -28,8 +28,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
 
 use crate::live::{Exchange, Store};
 use crate::net::Congestion;
@@ -39,7 +41,7 @@ use crate::telemetry;
 pub use error::Error;
 pub use pull::Puller;
 pub use serve::Server;
-pub use status::{Role, Status};
+pub use status::{Role, Standing, Status};
 
 /// Both ends of the relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +50,18 @@ pub struct Config {
     /// Where children dial in, over UDP; `"off"` on a node without children.
     #[serde(with = "crate::net::listen")]
     pub listen: Option<SocketAddr>,
-    /// Parents as `HOST:PORT`, in order of preference: the first that answers is used. Empty on an
-    /// origin.
+    /// Parents as `HOST:PORT`, in order of preference. Empty on an origin.
     pub parents: Vec<String>,
+    /// Origins beside this one, as `HOST:PORT`: what is published there is followed here, so that
+    /// this node can go on with it.
+    pub peers: Vec<String>,
+    /// Links to parents that are kept at once. 2: one that frames come over, and one that is warm.
+    pub links_max: usize,
+    /// How long a better parent is up before tracks move back to it, in seconds; 0: never. 60: a
+    /// parent that comes and goes is not worth the moves.
+    pub return_seconds: u32,
+    /// How long a parent that breaks the protocol is not dialled, in seconds.
+    pub shun_seconds: u32,
     /// The name that the parents' certificates carry; by default the host part of each parent.
     pub server_name: Option<String>,
     /// PEM file of the relay's certificate authority: who may be a parent or a child.
@@ -82,6 +93,10 @@ impl Default for Config {
         Self {
             listen: Some(SocketAddr::from(([0, 0, 0, 0], 4430))),
             parents: Vec::new(),
+            peers: Vec::new(),
+            links_max: 2,
+            return_seconds: 60,
+            shun_seconds: 60,
             server_name: None,
             ca: None,
             certificate: None,
@@ -109,6 +124,12 @@ pub struct Local {
     pub store: Store,
     /// Where children's questions go. On a node with parents they are its authority.
     pub exchange: Exchange,
+    /// How this node fares, for its parents: opaque here. Empty: nothing yet.
+    pub report: watch::Receiver<Bytes>,
+    /// What holds in the fleet, for children: opaque here. Empty: nothing.
+    pub policy: watch::Receiver<Bytes>,
+    /// Where every policy goes that a parent has sent. When it is full, the link waits.
+    pub policy_in: mpsc::Sender<Bytes>,
     /// Where the relay's figures are registered.
     pub metrics: telemetry::Metrics,
 }

@@ -12,6 +12,9 @@ use crate::relay::wire::control::Estimate;
 pub struct Status {
     /// Which way the frames go.
     pub role: Role,
+    /// What the link does; `None` of children.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// The other node's name.
     pub peer: Arc<str>,
     /// Its address.
@@ -40,6 +43,22 @@ pub enum Role {
     Parent,
     /// Frames go there.
     Child,
+    /// Shows that are published here, or below, are pushed there; or a child pushes its own here.
+    Push,
+    /// An origin beside this one: it follows what is published here, or this node what is there.
+    Peer,
+}
+
+/// What a link to a parent does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Tracks travel over it.
+    Active,
+    /// It is kept, so that tracks can travel at once.
+    Warm,
+    /// The parent has said goodbye, or is silent: tracks move elsewhere.
+    Leaving,
 }
 
 impl Status {
@@ -53,6 +72,7 @@ impl Status {
         let stats = connection.stats();
         Self {
             role,
+            standing: None,
             peer,
             address: connection.remote_address(),
             rtt_us: u64::try_from(stats.path.rtt.as_micros()).unwrap_or(u64::MAX),

@@ -8,13 +8,15 @@ use std::time::Duration;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{AckFrequencyConfig, EndpointConfig, IdleTimeout, TransportConfig, VarInt};
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 
+use crate::net::tls::Identity;
 use crate::net::{self, socket, tls};
 use crate::relay::question::CLASSES;
 use crate::relay::wire::ALPN;
-use crate::relay::{Config, Error, Local};
+use crate::relay::{Config, Error};
 
 /// Fetches that a child may have under way.
 pub(super) const REQUESTS_MAX: u32 = 64;
@@ -48,12 +50,27 @@ const DATAGRAM_BYTES: usize = 64 << 10;
 const ACK_THRESHOLD: u32 = 10;
 const MAX_ACK_DELAY: Duration = Duration::from_millis(10);
 
-pub(super) fn server_config(config: &Config, local: &Local) -> Result<quinn::ServerConfig, Error> {
-    let roots = Arc::new(roots(local)?);
+/// Turns a connection round on which the dialling end sends the frames: from now on it may open
+/// what a parent opens, and this end what a child opens.
+pub(super) fn take_pushes(connection: &quinn::Connection, config: &Config) {
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(config.streams_max));
+}
+
+/// The other end's half of [`take_pushes`].
+pub(super) fn allow_requests(connection: &quinn::Connection) {
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(REQUESTS_MAX + LASTING_STREAMS));
+}
+
+pub(super) fn server_config(
+    config: &Config,
+    identity: &Identity,
+    authorities: &[CertificateDer<'static>],
+) -> Result<quinn::ServerConfig, Error> {
+    let roots = Arc::new(roots(authorities)?);
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, tls::provider())
         .build()
         .map_err(unusable)?;
-    let identity = local.identity.clone();
+    let identity = identity.clone();
     let mut tls = rustls::ServerConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(unusable)?
@@ -71,12 +88,16 @@ pub(super) fn server_config(config: &Config, local: &Local) -> Result<quinn::Ser
     Ok(server)
 }
 
-pub(super) fn client_config(config: &Config, local: &Local) -> Result<quinn::ClientConfig, Error> {
-    let identity = local.identity.clone();
+pub(super) fn client_config(
+    config: &Config,
+    identity: &Identity,
+    authorities: &[CertificateDer<'static>],
+) -> Result<quinn::ClientConfig, Error> {
+    let identity = identity.clone();
     let mut tls = rustls::ClientConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(unusable)?
-        .with_root_certificates(roots(local)?)
+        .with_root_certificates(roots(authorities)?)
         .with_client_auth_cert(identity.chain, identity.key)
         .map_err(unusable)?;
     tls.alpn_protocols = vec![ALPN.to_vec()];
@@ -141,9 +162,9 @@ fn transport(config: &Config) -> TransportConfig {
     transport
 }
 
-fn roots(local: &Local) -> Result<RootCertStore, Error> {
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
-    for authority in &local.authorities {
+    for authority in authorities {
         roots.add(authority.clone()).map_err(unusable)?;
     }
     Ok(roots)

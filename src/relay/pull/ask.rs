@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::live::{self, AskError, Authority, Question};
 use crate::media::Class;
@@ -12,16 +12,16 @@ use crate::relay::control::Reader;
 use crate::relay::error::Error;
 use crate::relay::metrics::{PullMetrics, QuestionMetrics};
 use crate::relay::priority;
-use crate::relay::pull::link::Link;
+use crate::relay::pull::way::Way;
 use crate::relay::question::{self, CLASSES, in_flight_max, index, patience};
 use crate::relay::wire::control::Message;
 use crate::relay::wire::question::{Answered, Asked, Outcome};
 use crate::runtime::{Shutdown, TaskScope};
 
-/// Asks over whichever link is up.
+/// Asks over the link that the room comes over.
 #[derive(Debug)]
 pub(super) struct Asker {
-    links: watch::Receiver<Option<Arc<Link>>>,
+    way: Way,
     /// No further link will come.
     over: Shutdown,
     /// By class. A question holds its permit while it waits for a link, too.
@@ -36,13 +36,9 @@ pub(super) struct Lost;
 // === impl Asker ===
 
 impl Asker {
-    pub(super) fn new(
-        links: watch::Receiver<Option<Arc<Link>>>,
-        over: Shutdown,
-        metrics: Arc<PullMetrics>,
-    ) -> Self {
+    pub(super) fn new(way: Way, over: Shutdown, metrics: Arc<PullMetrics>) -> Self {
         Self {
-            links,
+            way,
             over,
             permits: CLASSES.map(|class| Arc::new(Semaphore::new(in_flight_max(class)))),
             metrics,
@@ -55,19 +51,19 @@ impl Authority for Asker {
         let class = question.class;
         let metrics = self.metrics.clone();
         let permit = self.permits[index(class)].clone().try_acquire_owned();
-        let (links, over) = (self.links.clone(), self.over.clone());
+        let (way, over) = (self.way.clone(), self.over.clone());
         Box::pin(async move {
             let mut counted = Counted::new(&metrics.questions, class);
             let _permit = permit.map_err(|_| AskError::Busy(class))?;
             let answer = async {
                 match class {
                     Class::Order => tokio::select! {
-                        outcome = ask_until_heard(links, &question) => outcome,
+                        outcome = ask_until_heard(&way, &question) => Ok(outcome),
                         () = over.requested() => {
                             Err(AskError::Unreachable("the node goes down".into()))
                         }
                     },
-                    _ => ask_once(&links, &question).await,
+                    _ => ask_once(&way, &question).await,
                 }
             };
             let outcome = tokio::time::timeout(patience(class), answer)
@@ -87,39 +83,29 @@ impl Authority for Asker {
     }
 }
 
-/// Asks over the link of the moment, and over the next one when it is lost.
-async fn ask_until_heard(
-    mut links: watch::Receiver<Option<Arc<Link>>>,
-    question: &Question,
-) -> Result<Outcome, AskError> {
-    let mut lost = None;
+/// Asks over the link of the moment, and over the next one as soon as the room's way changes: when
+/// the link is lost, silent, or about to go.
+async fn ask_until_heard(way: &Way, question: &Question) -> Outcome {
+    let mut before = None;
     loop {
-        let link = other_link(&mut links, lost.as_ref()).await?;
-        if let Ok(outcome) = link.line(question.class).ask(question).await {
-            return Ok(outcome);
+        let link = way.other(&question.room, before.as_ref()).await;
+        if let Some(line) = link.line(question.class) {
+            tokio::select! {
+                outcome = line.ask(question) => if let Ok(outcome) = outcome {
+                    return outcome;
+                },
+                _ = way.other(&question.room, Some(&link)) => {}
+            }
         }
-        lost = Some(link);
+        before = Some(link);
     }
 }
 
-/// Waits for a link that is not the lost one.
-async fn other_link(
-    links: &mut watch::Receiver<Option<Arc<Link>>>,
-    lost: Option<&Arc<Link>>,
-) -> Result<Arc<Link>, AskError> {
-    let is_lost = |link: &Arc<Link>| lost.is_some_and(|lost| Arc::ptr_eq(lost, link));
-    let found = links.wait_for(|link| link.as_ref().is_some_and(|link| !is_lost(link)));
-    let link = found.await.ok().and_then(|found| found.clone());
-    link.ok_or_else(|| AskError::Unreachable("the node goes down".into()))
-}
-
-async fn ask_once(
-    links: &watch::Receiver<Option<Arc<Link>>>,
-    question: &Question,
-) -> Result<Outcome, AskError> {
-    let link = links.borrow().clone();
-    let link = link.ok_or_else(|| AskError::Unreachable("no parent answers".into()))?;
-    let outcome = link.line(question.class).ask(question).await;
+async fn ask_once(way: &Way, question: &Question) -> Result<Outcome, AskError> {
+    let link = way.to(&question.room);
+    let line = link.as_ref().and_then(|link| link.line(question.class));
+    let line = line.ok_or_else(|| AskError::Unreachable("no parent answers".into()))?;
+    let outcome = line.ask(question).await;
     outcome.map_err(|Lost| AskError::Unreachable("the parent was lost".into()))
 }
 

@@ -5,24 +5,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
-
+use crate::relay::control::{self, Reader};
+use crate::relay::pull::parent::Parent;
 use crate::relay::pull::{Shared, session};
-use crate::relay::{Error, transport};
-use crate::runtime::{TaskScope, clock};
+use crate::relay::serve::Greeted;
+use crate::relay::wire::control::Purpose;
+use crate::relay::{Error, priority, transport};
+use crate::runtime::{Shutdown, TaskScope, clock};
 
-/// The first wait after all parents have failed; it doubles up to [`WAIT_MAX`].
+/// The first wait after a parent has failed; it doubles up to [`WAIT_MAX`].
 const WAIT_MIN: Duration = Duration::from_millis(200);
 
-/// The longest wait between two rounds of dials.
+/// The longest wait between two dials.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How long a parent may take to answer before the next one is dialled too: a round trip around
 /// the world.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// A link that held this long was a good one: the parents are dialled again at once.
+/// A link that held this long was a good one: the parent is dialled again at once.
 const STEADY: Duration = Duration::from_secs(1);
 
 /// How long one address may take to answer, in seconds.
@@ -31,56 +32,84 @@ const DIAL_SECONDS: u64 = 3;
 /// Addresses of one parent that are tried.
 const ADDRESSES_MAX: usize = 4;
 
-/// Keeps a link up, for as long as there is a parent that answers.
-pub(super) async fn for_ever(shared: &Arc<Shared>, scope: &TaskScope) {
+/// Keeps a link to one parent up, whenever it is this parent's turn.
+pub(super) async fn keep(
+    shared: &Arc<Shared>,
+    parent: &Arc<Parent>,
+    scope: &TaskScope,
+    stop: &Shutdown,
+) {
     let mut wait = WAIT_MIN;
+    // Parents are dialled a little after one another, so that the order counts among those that
+    // live.
+    let place = u32::try_from(shared.place(parent)).unwrap_or(u32::MAX);
+    let mut pause = STAGGER.saturating_mul(place);
     loop {
-        if go_round(shared, scope).await {
-            wait = WAIT_MIN;
-        } else {
-            tokio::time::sleep(jittered(wait)).await;
-            wait = (wait * 2).min(WAIT_MAX);
-        }
-    }
-}
-
-/// Links up with one parent after the other, until a link has held for a while or none is left.
-/// True in the first case.
-async fn go_round(shared: &Arc<Shared>, scope: &TaskScope) -> bool {
-    let mut parents: Vec<&str> = shared.config.parents.iter().map(String::as_str).collect();
-    while let Some((parent, connection)) = dial_any(shared, &parents).await {
-        let begun = clock::now();
-        session::run(shared, parent, &connection, scope).await;
-        if begun.elapsed() >= STEADY {
-            return true;
-        }
-        parents.retain(|other| *other != parent);
-    }
-    false
-}
-
-/// Dials all, each a little after the one before it, and takes the first that answers: so the order
-/// counts among those that live, and the dead cost little time.
-async fn dial_any<'a>(
-    shared: &Shared,
-    parents: &[&'a str],
-) -> Option<(&'a str, quinn::Connection)> {
-    let mut dials: FuturesUnordered<_> = parents
-        .iter()
-        .zip(0..)
-        .map(async |(parent, turn)| {
-            tokio::time::sleep(STAGGER * turn).await;
+        let dialled = async {
+            tokio::time::sleep(pause).await;
+            shared.turn(parent).await;
+            if let Some(until) = parent.rests() {
+                tokio::time::sleep_until(until).await;
+            }
             shared.metrics.dials.inc();
-            (*parent, dial(shared, parent).await)
-        })
-        .collect();
-    while let Some((parent, dialled)) = dials.next().await {
+            greet(shared, &parent.address, parent.purpose).await
+        };
+        let dialled = tokio::select! {
+            dialled = dialled => dialled,
+            () = stop.requested() => return,
+        };
         match dialled {
-            Ok(connection) => return Some((parent, connection)),
-            Err(error) => tracing::warn!(parent, %error, "parent does not answer"),
+            Ok(greeted) => {
+                let begun = clock::now();
+                session::run(shared, parent, greeted, scope, stop).await;
+                if begun.elapsed() >= STEADY {
+                    (wait, pause) = (WAIT_MIN, Duration::ZERO);
+                    continue;
+                }
+            }
+            Err(error) => {
+                let parent = &parent.address;
+                tracing::warn!(%parent, %error, "parent does not answer");
+            }
         }
+        pause = jittered(wait);
+        wait = (wait * 2).min(WAIT_MAX);
     }
-    None
+}
+
+/// Dials `address`, and exchanges hellos.
+pub(super) async fn greet(
+    shared: &Shared,
+    address: &str,
+    purpose: Purpose,
+) -> Result<Greeted, Error> {
+    let connection = dial(shared, address).await?;
+    let greeted = async {
+        let (mut send, receive) = connection.open_bi().await?;
+        let _fresh_streams_are_open = send.set_priority(priority::CONTROL).is_err();
+        let hello = control::hello(&shared.node, purpose).encode();
+        send.write_chunk(hello).await?;
+        let mut reader = Reader::new(receive);
+        let hello = reader.hello().await?;
+        if hello.node == shared.node {
+            return Err(Error::OwnParent(hello.node));
+        }
+        // Version 1 knows children only.
+        if hello.version < 2 && purpose != Purpose::Pull {
+            return Err(Error::Version(hello.lowest, hello.version));
+        }
+        Ok(Greeted {
+            connection: connection.clone(),
+            send,
+            reader,
+            hello,
+        })
+    };
+    let greeted = greeted.await;
+    if let Err(error) = &greeted {
+        connection.close(error.close_code(), error.to_string().as_bytes());
+    }
+    greeted
 }
 
 /// Connects to the first address of `parent` (`HOST:PORT`) that answers.
@@ -111,7 +140,7 @@ async fn connect(
     };
     let endpoint = transport::endpoint(any, None)?;
     let connecting = endpoint
-        .connect_with(shared.client.clone(), address, name)
+        .connect_with(shared.client.read().clone(), address, name)
         .map_err(|error| Error::Failed(error.to_string()))?;
     let wait = Duration::from_secs(DIAL_SECONDS);
     Ok(tokio::time::timeout(wait, connecting)
@@ -120,7 +149,7 @@ async fn connect(
 }
 
 /// Half of `wait` to all of it, so that the children of a lost parent do not all come back at once.
-fn jittered(wait: Duration) -> Duration {
+pub(super) fn jittered(wait: Duration) -> Duration {
     let mut hasher = std::hash::RandomState::new().build_hasher();
     hasher.write_i64(clock::unix_us());
     let random = u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX);

@@ -5,8 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::live::{FetchError, Upstream};
 use crate::media::frame::FRAME_BYTES_MAX;
 use crate::media::group::Id;
@@ -14,18 +12,22 @@ use crate::media::{Group, RoomName};
 use crate::relay::error::{Error, FETCH_NOT_FOUND};
 use crate::relay::pull::link::Link;
 use crate::relay::pull::streams::{Items, stamp};
+use crate::relay::pull::way::Way;
 use crate::relay::wire::control::{Fetch, Message};
 use crate::relay::wire::stream::Item;
 
 /// How long a fetch may take, from the wait for a parent to the last byte.
 const FETCH: Duration = Duration::from_secs(10);
 
+/// How long a fetch whose link was lost waits for another one.
+const NEXT_LINK: Duration = Duration::from_secs(1);
+
 /// The most bytes of one fetched group: 4 s at 64 Mbit/s.
 const GROUP_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
-/// Fetches through whichever link is up.
+/// Fetches over the link that the room comes over; once more over another one when that is lost.
 #[derive(Debug, Clone)]
-pub(super) struct Fetcher(pub(super) watch::Receiver<Option<Arc<Link>>>);
+pub(super) struct Fetcher(pub(super) Way);
 
 impl Upstream for Fetcher {
     fn fetch(
@@ -41,14 +43,20 @@ impl Upstream for Fetcher {
             track,
             group,
         };
-        let mut links = self.0.clone();
+        let way = self.0.clone();
         Box::pin(async move {
             let fetched = async {
-                let link = match links.wait_for(Option::is_some).await.as_deref() {
-                    Ok(Some(link)) => link.clone(),
-                    _ => return Err(FetchError::Unreachable("the node goes down".into())),
-                };
-                self::fetch(&link, fetch).await
+                let link = way.other(&fetch.room, None).await;
+                match self::fetch(&link, fetch.clone()).await {
+                    Err(FetchError::Unreachable(_)) => {
+                        let other = way.other(&fetch.room, Some(&link));
+                        match tokio::time::timeout(NEXT_LINK, other).await {
+                            Ok(link) => self::fetch(&link, fetch).await,
+                            Err(_) => Err(FetchError::Unreachable("the parent was lost".into())),
+                        }
+                    }
+                    result => result,
+                }
             };
             match tokio::time::timeout(FETCH, fetched).await {
                 Ok(result) => result,

@@ -1,8 +1,13 @@
-//! One life of a pulled track, from its subscription to the end of its linger: which groups are
-//! here, which are under way, and where to go on after the link was lost.
+//! One life of a pulled track, from its first subscription to the end of its linger: which groups
+//! are here, which are under way, and where to go on over another link.
+//!
+//! Each subscription has a turn. Two may run at once while a track moves from one link to another:
+//! whichever brings a frame first has it counted, and a group goes over to the later turn as soon
+//! as that one brings it. So each frame is taken exactly once, whatever the order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
@@ -10,6 +15,8 @@ use prometheus_client::metrics::counter::Counter;
 use crate::live::track::{GroupProducer, Producer};
 use crate::media::Frame;
 use crate::media::group::{Head, Id};
+use crate::media::track::Kind;
+use crate::relay::pull::flow::Flow;
 use crate::relay::wire::control::Start;
 
 /// Groups beyond the first hole that are remembered. The parent says of every group that it comes
@@ -20,42 +27,75 @@ const GROUPS_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Intake {
     track: Arc<Producer>,
-    received_frames: Counter,
-    missed_groups: Counter,
+    figures: Figures,
     state: Mutex<State>,
+}
+
+/// Where an intake counts.
+#[derive(Debug, Clone)]
+pub(super) struct Figures {
+    pub(super) received_frames: Counter,
+    pub(super) missed_groups: Counter,
+    /// Of the whole room.
+    pub(super) flow: Arc<Flow>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// All groups before this one are done; `None` before the parent named the first.
+    /// All groups before this one are done; `None` before a parent named the first.
     next: Option<Id>,
     groups: BTreeMap<Id, Slot>,
+    /// The turn of the newest subscription; 0 before the first.
+    turn: u64,
+    /// Earlier turns bring nothing that belongs here.
+    oldest_turn: u64,
+    /// Which node's continuation of the show this is.
+    term: u32,
     closed: bool,
 }
 
 #[derive(Debug)]
 enum Slot {
-    /// Has frames; no stream writes it now.
-    Idle(GroupProducer, u64),
-    /// A stream writes it.
-    Busy,
+    /// Not complete; streams of no earlier turn may write it.
+    Open(Open),
     /// Complete or given up.
     Done,
 }
 
+#[derive(Debug)]
+struct Open {
+    producer: GroupProducer,
+    frames: u64,
+    turn: u64,
+    /// A stream writes it now.
+    is_busy: bool,
+}
+
 impl Intake {
-    pub(super) fn new(track: Arc<Producer>, received_frames: Counter, missed: Counter) -> Self {
+    pub(super) fn new(track: Arc<Producer>, figures: Figures) -> Self {
         Self {
             track,
-            received_frames,
-            missed_groups: missed,
+            figures,
             state: Mutex::default(),
         }
     }
 
+    /// Ticks of the track's time in a second.
+    pub(super) fn timescale(&self) -> u32 {
+        self.track.info().timescale
+    }
+
+    /// The kind of the track.
+    pub(super) fn kind(&self) -> Kind {
+        self.track.info().kind
+    }
+
     /// The parent names the first group that will come; those before it will not.
-    pub(super) fn start(&self, start: Id) {
-        self.move_to(&mut self.state.lock(), start);
+    pub(super) fn start(&self, turn: u64, start: Id) {
+        let mut state = self.state.lock();
+        if turn == state.turn {
+            self.move_to(&mut state, start);
+        }
     }
 
     /// Nobody wants the track any more: streams still under way leave the store alone.
@@ -63,23 +103,38 @@ impl Intake {
         self.state.lock().closed = true;
     }
 
-    /// What to ask a parent for.
-    pub(super) fn resume(&self) -> Start {
-        let state = self.state.lock();
-        match state.next {
+    /// What to ask a parent for, and the turn of the subscription to it. A higher `term` begins with
+    /// a group of its own: no group holds frames of two.
+    pub(super) fn resume(&self, term: u32) -> (u64, Start) {
+        let mut state = self.state.lock();
+        state.turn += 1;
+        if term > state.term {
+            state.term = term;
+            state.oldest_turn = state.turn;
+            let begun = state.groups.iter().filter_map(|(id, slot)| match slot {
+                Slot::Open(open) => (open.frames > 0).then_some(*id),
+                Slot::Done => None,
+            });
+            for id in begun.collect::<Vec<_>>() {
+                self.give_up(&mut state, id);
+            }
+            state.advance();
+        }
+        let start = match state.next {
             None => Start::Window,
             Some(next) => match state.groups.get(&next) {
-                Some(Slot::Idle(_, frames)) => Start::At(next, *frames),
+                Some(Slot::Open(open)) => Start::At(next, open.frames),
                 _ => Start::At(next, 0),
             },
-        }
+        };
+        (state.turn, start)
     }
 
     /// The rest of this group will not come.
-    pub(super) fn missed(&self, id: Id) {
+    pub(super) fn missed(&self, turn: u64, id: Id) {
         let mut state = self.state.lock();
         let within = |next: Id| id >= next && id.0 - next.0 <= GROUPS_MAX as u64;
-        if state.next.is_some_and(within) {
+        if turn == state.turn && state.next.is_some_and(within) {
             self.give_up(&mut state, id);
             state.advance();
         }
@@ -91,36 +146,48 @@ impl Intake {
         state.next.is_some_and(|next| next > last)
     }
 
-    /// A stream with this group has begun. `None`: it is not wanted (any more).
-    pub(super) fn enter(self: &Arc<Self>, head: Head, first_frame: u64) -> Option<Incoming> {
+    /// A stream with this group has begun. `None`: it is not wanted (any more), or another stream
+    /// brings it.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        turn: u64,
+        head: Head,
+        first_frame: u64,
+    ) -> Option<Incoming> {
         let id = head.id;
         let mut state = self.state.lock();
-        if state.closed || state.next.is_none_or(|next| id < next) {
+        if state.closed || turn < state.oldest_turn || state.next.is_none_or(|next| id < next) {
             return None;
         }
-        let (producer, frames) = match state.groups.remove(&id) {
-            Some(Slot::Idle(producer, frames)) => (producer, frames),
-            Some(slot) => {
-                state.groups.insert(id, slot);
-                return None;
-            }
-            None => match self.track.group(head) {
-                Some(producer) => (producer, 0),
-                None => {
-                    // The window has moved past it.
-                    state.groups.insert(id, Slot::Done);
-                    state.advance();
-                    return None;
-                }
-            },
-        };
-        let Some(skip) = frames.checked_sub(first_frame) else {
-            // Frames between what is here and what comes are lost for good.
-            self.give_up(&mut state, id);
+        if !state.groups.contains_key(&id) {
+            let slot = match self.track.group(head) {
+                Some(producer) => Slot::Open(Open {
+                    producer,
+                    frames: 0,
+                    turn,
+                    is_busy: false,
+                }),
+                // The window has moved past it.
+                None => Slot::Done,
+            };
+            state.groups.insert(id, slot);
             state.advance();
+        }
+        let Some(Slot::Open(open)) = state.groups.get_mut(&id) else {
             return None;
         };
-        state.groups.insert(id, Slot::Busy);
+        if turn < open.turn || (turn == open.turn && open.is_busy) {
+            return None;
+        }
+        let Some(skip) = open.frames.checked_sub(first_frame) else {
+            // Frames between what is here and what comes are lost, unless another stream has them.
+            if !open.is_busy {
+                self.give_up(&mut state, id);
+                state.advance();
+            }
+            return None;
+        };
+        (open.turn, open.is_busy) = (turn, true);
         if state.groups.len() > GROUPS_MAX
             && let Some((&first, _)) = state.groups.first_key_value()
         {
@@ -128,9 +195,8 @@ impl Intake {
         }
         Some(Incoming {
             intake: self.clone(),
-            producer: Some(producer),
             id,
-            frames,
+            turn,
             skip,
         })
     }
@@ -155,13 +221,21 @@ impl Intake {
 
     fn give_up(&self, state: &mut State, id: Id) {
         if !matches!(state.groups.insert(id, Slot::Done), Some(Slot::Done)) {
-            self.missed_groups.inc();
+            self.figures.missed_groups.inc();
             self.track.miss(id);
         }
     }
 }
 
 impl State {
+    /// The group, while the stream of this turn writes it.
+    fn open(&mut self, id: Id, turn: u64) -> Option<&mut Open> {
+        match self.groups.get_mut(&id) {
+            Some(Slot::Open(open)) if open.turn == turn && open.is_busy => Some(open),
+            _ => None,
+        }
+    }
+
     /// Moves on over groups that are done.
     fn advance(&mut self) {
         while let Some(next) = self.next
@@ -177,54 +251,57 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Incoming {
     intake: Arc<Intake>,
-    producer: Option<GroupProducer>,
     id: Id,
-    frames: u64,
+    turn: u64,
     /// Frames on the stream that are here already.
     skip: u64,
 }
 
 impl Incoming {
-    /// The next frame on the stream. False when the group is no longer kept: stop reading.
+    /// The next frame on the stream. False when this stream is to bring no more: the group is no
+    /// longer kept, or a later one has taken over.
     pub(super) fn append(&mut self, frame: Frame) -> bool {
-        self.intake.received_frames.inc();
+        let figures = &self.intake.figures;
+        figures.received_frames.inc();
+        if !matches!(self.intake.kind(), Kind::Data(_)) {
+            let timescale = f64::from(self.intake.timescale());
+            let seconds = f64::from(frame.duration) / timescale;
+            figures.flow.note(Duration::from_secs_f64(seconds));
+        }
+        let mut state = self.intake.state.lock();
+        let Some(open) = state.open(self.id, self.turn) else {
+            return false;
+        };
         if self.skip > 0 {
             self.skip -= 1;
             return true;
         }
-        self.frames += 1;
-        let kept = self
-            .producer
-            .as_ref()
-            .is_some_and(|producer| producer.append(frame));
+        open.frames += 1;
+        let kept = open.producer.append(frame);
         if !kept {
-            self.producer = None;
-            self.close(Slot::Done);
+            state.groups.insert(self.id, Slot::Done);
+            state.advance();
         }
         kept
     }
 
     /// The stream held the whole group.
-    pub(super) fn finish(mut self) {
-        if let Some(producer) = self.producer.take() {
-            producer.finish();
-        }
-        self.close(Slot::Done);
-    }
-
-    fn close(&self, slot: Slot) {
+    pub(super) fn finish(self) {
         let mut state = self.intake.state.lock();
-        if let Some(busy @ Slot::Busy) = state.groups.get_mut(&self.id) {
-            *busy = slot;
-            state.advance();
+        if state.open(self.id, self.turn).is_none() {
+            return;
         }
+        if let Some(Slot::Open(open)) = state.groups.insert(self.id, Slot::Done) {
+            open.producer.finish();
+        }
+        state.advance();
     }
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if let Some(producer) = self.producer.take() {
-            self.close(Slot::Idle(producer, self.frames));
+        if let Some(open) = self.intake.state.lock().open(self.id, self.turn) {
+            open.is_busy = false;
         }
     }
 }

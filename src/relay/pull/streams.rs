@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use crate::media::Frame;
 use crate::media::frame::{HOPS_MAX, Hop};
+use crate::media::track::Kind;
 use crate::relay::control::READ_BYTES;
 use crate::relay::error::{Error, STREAM_UNWANTED};
+use crate::relay::pull::intake::Intake;
 use crate::relay::pull::link::Link;
 use crate::relay::wire;
+use crate::relay::wire::control::Message;
 use crate::relay::wire::stream::{Decoder, Header, Item, Sent};
 use crate::runtime::clock;
 
@@ -59,13 +62,18 @@ impl Items {
 pub(super) async fn receive(link: Arc<Link>, stream: quinn::RecvStream) -> Result<(), Error> {
     let mut items = Items::new(stream);
     let header = items.header(&link).await?;
-    let Some(mut pulled) = link.pulled(header.subscription) else {
+    let subscription = header.subscription;
+    let Some(mut pulled) = link.pulled(subscription) else {
         items.refuse();
+        link.try_say(Message::Unsubscribe { subscription });
         return Ok(());
     };
+    let mut times = Times::new(&pulled.intake, header.head.dts);
     // The streams of a subscription may overtake the consent to it.
     let accepted = pulled.accepted().await;
-    let incoming = pulled.intake.enter(header.head, header.first_frame);
+    let incoming = pulled
+        .intake
+        .enter(pulled.turn, header.head, header.first_frame);
     let Some(mut incoming) = incoming.filter(|_| accepted) else {
         items.refuse();
         return Ok(());
@@ -73,6 +81,7 @@ pub(super) async fn receive(link: Arc<Link>, stream: quinn::RecvStream) -> Resul
     loop {
         match items.next(&link).await? {
             Some(Item::Frame(sent)) => {
+                times.check(sent.frame.dts)?;
                 if !incoming.append(stamp(sent, &link)) {
                     items.refuse();
                     return Ok(());
@@ -86,6 +95,39 @@ pub(super) async fn receive(link: Arc<Link>, stream: quinn::RecvStream) -> Resul
                 return Ok(());
             }
         }
+    }
+}
+
+/// The decode times of a group: they do not run backward, nor far ahead.
+struct Times {
+    last: i64,
+    ahead_max: i64,
+}
+
+impl Times {
+    /// The longest step from one frame of picture or sound to the next: a host that stood still for
+    /// longer begins a new group.
+    const AHEAD_SECONDS: i64 = 3600;
+
+    fn new(intake: &Intake, begin: i64) -> Self {
+        let ahead_max = match intake.kind() {
+            Kind::Video | Kind::Audio => i64::from(intake.timescale()) * Self::AHEAD_SECONDS,
+            // An event comes when it comes.
+            Kind::Data(_) => i64::MAX,
+        };
+        Self {
+            last: begin,
+            ahead_max,
+        }
+    }
+
+    fn check(&mut self, dts: i64) -> Result<(), Error> {
+        let step = dts.checked_sub(self.last);
+        if step.is_none_or(|step| !(0..=self.ahead_max).contains(&step)) {
+            return Err(Error::Protocol("a frame out of its time"));
+        }
+        self.last = dts;
+        Ok(())
     }
 }
 

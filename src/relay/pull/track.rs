@@ -5,12 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 
 use crate::live::track::Producer;
-use crate::relay::pull::intake::Intake;
-use crate::relay::pull::link::{Answer, Link};
+use crate::media::track::Kind;
+use crate::relay::pull::intake::{Figures, Intake};
+use crate::relay::pull::link::{Answer, Link, Subscription};
 
 /// How long a refused track waits before it is asked for again: its announcement may be on its way.
 const RETRY: Duration = Duration::from_secs(1);
@@ -22,11 +22,14 @@ pub(super) struct Route {
     pub(super) link: Arc<Link>,
     /// The broadcast's number on it.
     pub(super) broadcast: u64,
+    /// How often another node has gone on with the show.
+    pub(super) term: u32,
 }
 
 impl Route {
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.link, &other.link) && self.broadcast == other.broadcast
+        Arc::ptr_eq(&self.link, &other.link)
+            && (self.broadcast, self.term) == (other.broadcast, other.term)
     }
 }
 
@@ -35,8 +38,7 @@ impl Route {
 pub(super) struct Track {
     pub(super) producer: Arc<Producer>,
     pub(super) linger: Duration,
-    pub(super) received_frames: Counter,
-    pub(super) missed_groups: Counter,
+    pub(super) figures: Figures,
 }
 
 /// Why a track is no longer pulled.
@@ -56,11 +58,10 @@ impl Track {
                 _ = demand.wait_for(|readers| *readers > 0) => {}
                 () = closed(&mut route) => return,
             }
-            let intake = Arc::new(Intake::new(
-                self.producer.clone(),
-                self.received_frames.clone(),
-                self.missed_groups.clone(),
-            ));
+            let figures = self.figures.clone();
+            let is_media = !matches!(self.producer.info().kind, Kind::Data(_));
+            let _expecting = is_media.then(|| figures.flow.expect());
+            let intake = Arc::new(Intake::new(self.producer.clone(), figures));
             let unwanted = unwanted(demand.clone(), self.linger);
             match self.pull(&intake, &mut route, unwanted).await {
                 End::Unwanted => {
@@ -80,37 +81,50 @@ impl Track {
         unwanted: impl Future<Output = ()>,
     ) -> End {
         let mut unwanted = pin!(unwanted);
+        let mut before: Option<Subscription> = None;
         loop {
             let found = tokio::select! {
                 found = found(route) => found,
                 () = &mut unwanted => return End::Unwanted,
             };
-            let Some(Route { link, broadcast }) = found else {
+            let Some(Route {
+                link,
+                broadcast,
+                term,
+            }) = found
+            else {
                 return End::Over;
             };
             let name = self.producer.info().name.clone();
-            let mut subscription = link.subscribe(broadcast, name, intake).await;
-            tokio::select! {
-                changed = route.changed() => {
-                    if changed.is_err() {
+            let mut subscription = link.subscribe((broadcast, term), name, intake);
+            let answer = async {
+                subscription.ask().await;
+                // The link before brings frames until this one does.
+                before = None;
+                subscription.over().await
+            };
+            let answer = tokio::select! {
+                changed = route.changed() => match changed {
+                    Ok(()) => None,
+                    Err(_) => {
                         subscription.drained().await;
                         return End::Over;
                     }
+                },
+                () = &mut unwanted => return End::Unwanted,
+                answer = answer => Some(answer),
+            };
+            match answer {
+                None => before = Some(subscription),
+                Some(Answer::Ended(_)) => {
+                    subscription.drained().await;
+                    return End::Over;
                 }
-                () = &mut unwanted => {
-                    subscription.cancel().await;
-                    return End::Unwanted;
-                }
-                answer = subscription.over() => {
-                    if let Answer::Ended(_) = answer {
-                        subscription.drained().await;
-                        return End::Over;
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(RETRY) => {}
-                        () = &mut unwanted => return End::Unwanted,
-                    }
-                }
+                Some(_) => tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    _ = route.changed() => {}
+                    () = &mut unwanted => return End::Unwanted,
+                },
             }
         }
     }

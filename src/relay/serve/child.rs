@@ -1,10 +1,12 @@
-//! One child: its handshake, its control stream and what it has subscribed to.
+//! One child: its handshake, its control stream and what it has subscribed to. On a connection on
+//! which this node pushes, the child is the end that was dialled.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -13,15 +15,18 @@ use crate::relay::control::{self, OUTBOX_MAX, Outbox};
 use crate::relay::error::{CLOSE_DONE, Error};
 use crate::relay::metrics::ServeMetrics;
 use crate::relay::question::{CLASSES, in_flight_max};
-use crate::relay::serve::Shared;
+use crate::relay::serve::Source;
 use crate::relay::serve::announcer::Announcer;
 use crate::relay::serve::handshake::Handshake;
 use crate::relay::serve::requests::Desk;
 use crate::relay::serve::track::Track;
-use crate::relay::wire::VERSION;
-use crate::relay::wire::control::{Estimate, Hello, Message, Subscribe};
+use crate::relay::wire::control::{
+    Estimate, Hello, Message, POLICY_BYTES_MAX, Position, Purpose, Subscribe,
+};
 use crate::relay::{Role, Status, priority};
 use crate::runtime::{TaskScope, clock};
+
+pub(in crate::relay) use crate::relay::serve::announcer::View;
 
 /// How long a handshake and the opening of the control stream may take, in seconds.
 const HANDSHAKE_SECONDS: u64 = 5;
@@ -42,8 +47,11 @@ pub(super) struct Child {
     /// Permits for questions, by class.
     pub(super) questions: [Arc<Semaphore>; CLASSES.len()],
     pub(super) metrics: Arc<ServeMetrics>,
-    node: Arc<str>,
+    hello: Hello,
+    /// What the other node is to this one.
+    role: Role,
     estimate: Mutex<Option<Estimate>>,
+    report: Mutex<Bytes>,
     subscriptions: AtomicUsize,
 }
 
@@ -72,41 +80,87 @@ impl Bulk {
 impl Child {
     pub(super) fn status(&self) -> Status {
         Status::of(
-            Role::Child,
-            self.node.clone(),
+            self.role,
+            self.hello.node.clone(),
             &self.connection,
             *self.estimate.lock(),
             self.subscriptions.load(Ordering::Relaxed),
         )
     }
+
+    /// What the child last reported, by its name; `None` before it did.
+    pub(super) fn report(&self) -> Option<(Arc<str>, Bytes)> {
+        let report = self.report.lock().clone();
+        (!report.is_empty()).then(|| (self.hello.node.clone(), report))
+    }
+
+    /// True when the child knows messages of version 2.
+    fn is_current(&self) -> bool {
+        self.hello.version >= 2
+    }
 }
 
-/// Serves a child from its first packet to its last.
+/// A connection whose ends have said who they are.
+pub(in crate::relay) struct Greeted {
+    pub(in crate::relay) connection: quinn::Connection,
+    /// The control stream.
+    pub(in crate::relay) send: quinn::SendStream,
+    /// The same, the other way.
+    pub(in crate::relay) reader: control::Reader,
+    /// What the other end said.
+    pub(in crate::relay) hello: Hello,
+}
+
+/// Serves a child from its first packet to its last; a connection for pushes goes to the puller.
 pub(super) async fn serve(handshake: Handshake, incoming: quinn::Incoming, scope: &TaskScope) {
     let shared = handshake.0.clone();
     let address = incoming.remote_address();
     let connection = match shake_hands(incoming).await {
         Ok(connection) => connection,
         Err(error) => {
-            shared.metrics.refused.inc();
+            shared.source.metrics.refused.inc();
             tracing::warn!(%address, %error, "no handshake with a child");
             return;
         }
     };
-    let scope = TaskScope::under(scope.shutdown());
-    let result = tokio::select! {
-        result = session(&shared, &connection, handshake, &scope) => result,
-        () = scope.shutdown().requested() => Ok(()),
+    let greeted = greet(&connection, &shared.source.node).await;
+    drop(handshake);
+    let greeted = match greeted {
+        Ok(greeted) => greeted,
+        Err(error) => {
+            connection.close(error.close_code(), error.to_string().as_bytes());
+            shared.source.metrics.refused.inc();
+            tracing::warn!(%address, %error, "child refused");
+            return;
+        }
     };
-    let code = result.as_ref().err().map_or(CLOSE_DONE, Error::close_code);
-    let reason = result.as_ref().err().map(ToString::to_string);
-    connection.close(code, reason.as_deref().unwrap_or("done").as_bytes());
-    scope.finish(GRACE).await;
-    match result {
-        Err(error) if error.is_peer_gone() => tracing::debug!(%address, %error, "child gone"),
-        Err(error) => tracing::warn!(%address, %error, "child dropped"),
-        Ok(()) => {}
+    match greeted.hello.purpose {
+        Purpose::Push => shared.puller.take(greeted, scope).await,
+        Purpose::Pull => serve_link(&shared.source, greeted, View::Everything, scope).await,
+        Purpose::Peer => serve_link(&shared.source, greeted, View::OwnShows, scope).await,
     }
+}
+
+/// Takes what was dialled: the control stream, and who is there.
+async fn greet(connection: &quinn::Connection, node: &Arc<str>) -> Result<Greeted, Error> {
+    let greeted = async {
+        let (mut send, receive) = connection.accept_bi().await?;
+        let _unlikely_closed = send.set_priority(priority::CONTROL).is_err();
+        let mut reader = control::Reader::new(receive);
+        let hello = reader.hello().await?;
+        let own = control::hello(node, Purpose::Pull).encode();
+        send.write_chunk(own).await?;
+        Ok(Greeted {
+            connection: connection.clone(),
+            send,
+            reader,
+            hello,
+        })
+    };
+    let wait = Duration::from_secs(HANDSHAKE_SECONDS);
+    tokio::time::timeout(wait, greeted)
+        .await
+        .map_err(|_| Error::Timeout("hello", HANDSHAKE_SECONDS))?
 }
 
 async fn shake_hands(incoming: quinn::Incoming) -> Result<quinn::Connection, Error> {
@@ -116,54 +170,81 @@ async fn shake_hands(incoming: quinn::Incoming) -> Result<quinn::Connection, Err
         .map_err(|_| Error::Timeout("handshake", HANDSHAKE_SECONDS))??)
 }
 
+/// Announces what is in `view`, and sends what is asked for, until the link ends.
+pub(in crate::relay) async fn serve_link(
+    source: &Arc<Source>,
+    greeted: Greeted,
+    view: View,
+    scope: &TaskScope,
+) {
+    let scope = TaskScope::under(scope.shutdown());
+    let connection = greeted.connection.clone();
+    let (child, address) = (greeted.hello.node.clone(), connection.remote_address());
+    let result = tokio::select! {
+        result = session(source, greeted, view, &scope) => result,
+        () = scope.shutdown().requested() => Ok(()),
+    };
+    let code = result.as_ref().err().map_or(CLOSE_DONE, Error::close_code);
+    let reason = result.as_ref().err().map(ToString::to_string);
+    connection.close(code, reason.as_deref().unwrap_or("done").as_bytes());
+    scope.finish(GRACE).await;
+    match result {
+        Err(error) if error.is_peer_gone() => {
+            tracing::debug!(%child, %address, %error, "child gone");
+        }
+        Err(error) => tracing::warn!(%child, %address, %error, "child dropped"),
+        Ok(()) => {}
+    }
+}
+
 async fn session(
-    shared: &Arc<Shared>,
-    connection: &quinn::Connection,
-    handshake: Handshake,
+    source: &Arc<Source>,
+    greeted: Greeted,
+    view: View,
     scope: &TaskScope,
 ) -> Result<(), Error> {
-    let wait = Duration::from_secs(HANDSHAKE_SECONDS);
-    let (send, receive) = tokio::time::timeout(wait, connection.accept_bi())
-        .await
-        .map_err(|_| Error::Timeout("control stream", HANDSHAKE_SECONDS))??;
-    let mut reader = control::Reader::new(receive);
-    let hello = reader.hello().await?;
-    drop(handshake);
-
-    let _unlikely_closed = send.set_priority(priority::CONTROL).is_err();
+    let Greeted {
+        connection,
+        send,
+        reader,
+        hello,
+    } = greeted;
     let (outbox, inbox) = mpsc::channel(OUTBOX_MAX);
     scope.spawn(
         "relay.serve.control",
         control::write(send, inbox, connection.clone()),
     );
+    let role = match view {
+        View::Everything => Role::Child,
+        View::OwnShows if hello.purpose == Purpose::Peer => Role::Peer,
+        View::OwnShows => Role::Push,
+    };
     let child = Arc::new(Child {
-        connection: connection.clone(),
+        connection,
         outbox,
         bulk: Bulk::new(),
         questions: CLASSES.map(|class| Arc::new(Semaphore::new(in_flight_max(class)))),
-        metrics: shared.metrics.clone(),
-        node: hello.node,
+        metrics: source.metrics.clone(),
+        hello,
+        role,
         estimate: Mutex::default(),
+        report: Mutex::default(),
         subscriptions: AtomicUsize::new(0),
     });
-    let _listed = Listed::new(shared.clone(), child.clone());
+    let _listed = Listed::new(source.clone(), child.clone());
     let desk = Desk {
         child: child.clone(),
-        store: shared.store.clone(),
-        exchange: shared.exchange.clone(),
+        store: source.store.clone(),
+        exchange: source.exchange.clone(),
         scope: scope.clone(),
     };
     scope.spawn("relay.serve.requests", desk.serve_all());
-    let own = Hello {
-        version: VERSION,
-        node: shared.node.clone(),
-    };
-    child.say(Message::Hello(own)).await?;
-    tracing::info!(child = %child.node, address = %connection.remote_address(), "child connected");
+    let (node, address) = (&child.hello.node, child.connection.remote_address());
+    tracing::info!(child = %node, %address, version = child.hello.version, "child connected");
     Session {
-        shared,
+        source,
         child,
-        announcer: Announcer::default(),
+        announcer: Announcer::new(view),
         subscriptions: HashMap::new(),
         scope,
     }
@@ -183,7 +264,7 @@ impl Child {
 
 /// The control loop of one child.
 struct Session<'a> {
-    shared: &'a Arc<Shared>,
+    source: &'a Arc<Source>,
     child: Arc<Child>,
     announcer: Announcer,
     /// The scope of each subscription's tasks; dropping it ends them.
@@ -193,22 +274,65 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn run(mut self, mut reader: control::Reader) -> Result<(), Error> {
-        let mut changes = self.shared.store.changes();
+        let mut changes = self.source.store.changes();
+        let mut routes = self.source.rooms.changes();
+        let mut policy = self.source.policy.clone();
+        let mut drain = self.source.drain.subscribe();
         changes.mark_changed();
+        policy.mark_changed();
+        drain.mark_changed();
         loop {
             tokio::select! {
                 message = reader.next() => self.handle(message?).await?,
-                changed = changes.changed() => {
-                    if changed.is_err() {
-                        return Ok(());
-                    }
-                    changes.mark_unchanged();
-                    for message in self.announcer.update(&self.shared.store) {
-                        self.child.say(message).await?;
-                    }
+                Ok(()) = changes.changed() => self.announce().await?,
+                Ok(()) = routes.changed() => self.announce().await?,
+                Ok(()) = policy.changed() => {
+                    let policy = policy.borrow_and_update().clone();
+                    self.say_policy(policy).await?;
+                }
+                Ok(()) = drain.changed() => {
+                    let deadline = *drain.borrow_and_update();
+                    self.say_goodbye(deadline).await?;
                 }
             }
         }
+    }
+
+    async fn announce(&mut self) -> Result<(), Error> {
+        // A node that goes down gives its rooms up; its children find them elsewhere.
+        if self.scope.shutdown().is_requested() {
+            return Ok(());
+        }
+        for message in self.announcer.update(self.source) {
+            self.child.say(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn say_policy(&self, policy: Bytes) -> Result<(), Error> {
+        if policy.is_empty() || !self.child.is_current() || self.child.role != Role::Child {
+            return Ok(());
+        }
+        if policy.len() > POLICY_BYTES_MAX {
+            tracing::error!(
+                bytes = policy.len(),
+                "policy too long for the relay: not passed on"
+            );
+            return Ok(());
+        }
+        self.child.say(Message::Policy(policy)).await
+    }
+
+    async fn say_goodbye(&self, deadline: Option<clock::Instant>) -> Result<(), Error> {
+        let Some(deadline) = deadline.filter(|_| self.child.is_current()) else {
+            return Ok(());
+        };
+        let left = deadline.saturating_duration_since(clock::now());
+        let goodbye = Message::Goaway {
+            reason: "the node drains".into(),
+            deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.child.say(goodbye).await
     }
 
     async fn handle(&mut self, message: Message) -> Result<(), Error> {
@@ -230,6 +354,17 @@ impl Session<'_> {
                 };
                 self.child.say(pong).await?;
             }
+            Message::Report(report) => *self.child.report.lock() = report,
+            Message::Probe { broadcast, track } => {
+                let found = self.announcer.broadcast(broadcast);
+                let newest = found.and_then(|found| found.track(&track)?.newest());
+                let newest = newest.map(|(group, frames)| Position {
+                    group,
+                    frames: frames as u64,
+                });
+                let progress = Message::Progress { broadcast, newest };
+                self.child.say(progress).await?;
+            }
             _ => return Err(Error::Protocol("a message that only parents send")),
         }
         Ok(())
@@ -240,7 +375,7 @@ impl Session<'_> {
         if subscription == 0 || self.subscriptions.contains_key(&subscription) {
             return Err(Error::Protocol("a subscription number that is taken"));
         }
-        let full = self.subscriptions.len() >= self.shared.config.subscriptions_max;
+        let full = self.subscriptions.len() >= self.source.config.subscriptions_max;
         let track = self.find(&subscribe).filter(|_| !full);
         let Some(consumer) = track else {
             return self
@@ -277,7 +412,7 @@ impl Session<'_> {
         let before = self.child.subscriptions.swap(now, Ordering::Relaxed);
         let difference = now.cast_signed() - before.cast_signed();
         let difference = i64::try_from(difference).unwrap_or_default();
-        self.shared.metrics.subscriptions.inc_by(difference);
+        self.source.metrics.subscriptions.inc_by(difference);
     }
 }
 
@@ -289,14 +424,14 @@ impl Drop for Session<'_> {
 }
 
 /// A child's place in the list of children.
-struct Listed(Arc<Shared>, usize);
+struct Listed(Arc<Source>, usize);
 
 impl Listed {
-    fn new(shared: Arc<Shared>, child: Arc<Child>) -> Self {
+    fn new(source: Arc<Source>, child: Arc<Child>) -> Self {
         let key = child.connection.stable_id();
-        shared.children.lock().insert(key, child);
-        shared.metrics.children.inc();
-        Self(shared, key)
+        source.children.lock().insert(key, child);
+        source.metrics.children.inc();
+        Self(source, key)
     }
 }
 

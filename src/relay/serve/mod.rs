@@ -11,23 +11,27 @@ mod child;
 mod fetch;
 mod handshake;
 mod requests;
+mod source;
 mod track;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
 
-use crate::live::{Exchange, Store};
+use crate::net::tls::Identity;
 use crate::relay::error::CLOSE_DONE;
-use crate::relay::metrics::ServeMetrics;
+use crate::relay::pull::Puller;
 use crate::relay::{Config, Error, Local, Status, transport};
 use crate::runtime::TaskScope;
+use crate::runtime::clock::Instant;
 
-use child::Child;
+use handshake::Handshakes;
+
+pub(super) use child::{Greeted, View, serve_link};
+pub(super) use source::Source;
 
 /// How long children get to hear that the node goes down.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -41,34 +45,30 @@ struct Shared {
     endpoint: quinn::Endpoint,
     address: SocketAddr,
     config: Config,
-    node: Arc<str>,
-    store: Store,
-    exchange: Exchange,
-    metrics: Arc<ServeMetrics>,
-    children: Mutex<HashMap<usize, Arc<Child>>>,
-    handshakes: AtomicUsize,
+    source: Arc<Source>,
+    /// Takes what children push.
+    puller: Puller,
+    handshakes: Handshakes,
 }
 
 impl Server {
-    /// Opens the socket. Needs the runtime that [`Self::run`] will use.
+    /// Opens the socket. Needs the runtime that [`Self::run`] will use. What children push goes to
+    /// the node's own `puller`.
     ///
     /// Errors: the address is taken, or the certificates are no use. Panics when
     /// [`Config::listen`] is `None`: such a node has no server.
-    pub fn bind(config: &Config, local: &Local) -> Result<Self, Error> {
+    pub fn bind(config: &Config, local: &Local, puller: &Puller) -> Result<Self, Error> {
         let address = config.listen.expect("a server has an address");
-        let server = transport::server_config(config, local)?;
+        let server = transport::server_config(config, &local.identity, &local.authorities)?;
         let endpoint = transport::endpoint(address, Some(server))?;
         let address = transport::local_addr(&endpoint, address)?;
         Ok(Self(Arc::new(Shared {
             endpoint,
             address,
             config: config.clone(),
-            node: local.node.clone(),
-            store: local.store.clone(),
-            exchange: local.exchange.clone(),
-            metrics: ServeMetrics::register(&local.metrics),
-            children: Mutex::default(),
-            handshakes: AtomicUsize::new(0),
+            source: puller.source(),
+            puller: puller.clone(),
+            handshakes: Handshakes::default(),
         })))
     }
 
@@ -101,10 +101,40 @@ impl Server {
         });
     }
 
+    /// Shows another certificate, and trusts other authorities, from the next handshake on. Links
+    /// that stand stay.
+    ///
+    /// Errors: the certificates are no use; then nothing has changed.
+    pub fn reload(
+        &self,
+        identity: &Identity,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<(), Error> {
+        let server = transport::server_config(&self.0.config, identity, authorities)?;
+        self.0.endpoint.set_server_config(Some(server));
+        Ok(())
+    }
+
+    /// Tells all children to take another parent; no further ones are let in. Links stay up until
+    /// the scope of [`Self::run`] ends, which is to be at `deadline`.
+    pub fn drain(&self, deadline: Instant) {
+        self.0.source.drain.send_replace(Some(deadline));
+    }
+
     /// The links to all children.
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
-        let children = self.0.children.lock();
+        let children = self.0.source.children.lock();
         children.values().map(|child| child.status()).collect()
+    }
+
+    /// What each child last reported of itself, by its name.
+    #[must_use]
+    pub fn reports(&self) -> Vec<(Arc<str>, Bytes)> {
+        let children = self.0.source.children.lock();
+        children
+            .values()
+            .filter_map(|child| child.report())
+            .collect()
     }
 }

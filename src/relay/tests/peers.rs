@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
 
 use crate::live::track::{Event, GroupProducer, Producer, Reader, Start};
 use crate::live::{self, Store, broadcast};
@@ -21,12 +22,20 @@ use crate::telemetry::Metrics;
 /// No test waits longer for anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What the rest of a node would hold.
+pub(super) struct Fleet {
+    pub(super) report: watch::Sender<Bytes>,
+    pub(super) policy: watch::Sender<Bytes>,
+    pub(super) policies: mpsc::Receiver<Bytes>,
+}
+
 /// A node: a store with one or both ends of the relay.
-pub(super) struct Node {
+pub(in crate::relay) struct Node {
     pub(super) local: Local,
+    pub(super) fleet: Fleet,
     pub(super) scope: TaskScope,
     pub(super) server: Option<Server>,
-    pub(super) puller: Option<Puller>,
+    pub(in crate::relay) puller: Option<Puller>,
 }
 
 pub(super) fn config(parents: &[SocketAddr]) -> Config {
@@ -41,14 +50,25 @@ pub(super) fn config(parents: &[SocketAddr]) -> Config {
 }
 
 impl Node {
-    pub(super) fn new(name: &str, authority: &Authority) -> Self {
+    pub(in crate::relay) fn new(name: &str, authority: &Authority) -> Self {
+        let (report, reported) = watch::channel(Bytes::new());
+        let (policy, told) = watch::channel(Bytes::new());
+        let (policy_in, policies) = mpsc::channel(16);
         Self {
+            fleet: Fleet {
+                report,
+                policy,
+                policies,
+            },
             local: Local {
                 node: name.into(),
                 identity: authority.issue(&["localhost"]).unwrap(),
                 authorities: vec![authority.certificate()],
                 store: Store::new(live::Config::default()),
                 exchange: live::Exchange::default(),
+                report: reported,
+                policy: told,
+                policy_in,
                 metrics: Metrics::default(),
             },
             scope: TaskScope::under(&Shutdown::new()),
@@ -57,13 +77,15 @@ impl Node {
         }
     }
 
-    pub(super) fn serve(mut self) -> Self {
+    pub(in crate::relay) fn serve(mut self) -> Self {
         self.serve_with(&config(&[]));
         self
     }
 
     pub(super) fn serve_with(&mut self, config: &Config) {
-        let server = Server::bind(config, &self.local).unwrap();
+        let puller = Puller::new(config, &self.local).unwrap();
+        let server = Server::bind(config, &self.local, &puller).unwrap();
+        self.puller = Some(puller);
         server.run(&self.scope);
         self.server = Some(server);
     }
@@ -74,7 +96,10 @@ impl Node {
     }
 
     pub(super) fn pull_with(&mut self, config: &Config) {
-        let puller = Puller::new(config, &self.local).unwrap();
+        let new = || Puller::new(config, &self.local).unwrap();
+        let puller = self.puller.take().unwrap_or_else(new);
+        puller.set_parents(config.parents.clone());
+        puller.install(&self.local.exchange);
         puller.run(&self.scope);
         self.puller = Some(puller);
     }
@@ -90,10 +115,11 @@ impl Node {
         let mut config = config(&[]);
         config.listen = self.server.take().map(|server| server.local_addr());
         self.scope = TaskScope::under(&Shutdown::new());
+        let puller = Puller::new(&config, &self.local).unwrap();
         let server = tokio::time::timeout(PATIENCE, async {
             // The old socket closes when the last of its connections has drained.
             loop {
-                match Server::bind(&config, &self.local) {
+                match Server::bind(&config, &self.local, &puller) {
                     Ok(server) => break server,
                     Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
                 }
@@ -108,7 +134,7 @@ impl Node {
         self.server.as_ref().unwrap().local_addr()
     }
 
-    pub(super) fn store(&self) -> &Store {
+    pub(in crate::relay) fn store(&self) -> &Store {
         &self.local.store
     }
 

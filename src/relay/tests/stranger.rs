@@ -6,8 +6,7 @@ use crate::net::tls::Authority;
 use crate::relay::control;
 use crate::relay::tests::peers::*;
 use crate::relay::transport;
-use crate::relay::wire::VERSION;
-use crate::relay::wire::control::{Hello, Message, Start as From, Subscribe};
+use crate::relay::wire::control::{Message, Purpose, Start as From, Subscribe};
 
 /// A child made by hand: it dials and says nothing by itself.
 pub(super) struct Stranger {
@@ -38,10 +37,7 @@ impl Stranger {
 
     async fn greet(connection: quinn::Connection) -> Self {
         let (mut send, receive) = connection.open_bi().await.unwrap();
-        let hello = Message::Hello(Hello {
-            version: VERSION,
-            node: "stranger".into(),
-        });
+        let hello = control::hello(&"stranger".into(), Purpose::Pull);
         send.write_chunk(hello.encode()).await.unwrap();
         let mut reader = control::Reader::new(receive);
         reader.hello().await.unwrap();
@@ -63,7 +59,7 @@ impl Stranger {
     fn client(parent: &Node, authority: &Authority) -> quinn::ClientConfig {
         let mut local = Node::new("stranger", authority).local;
         local.authorities = parent.local.authorities.clone();
-        transport::client_config(&config(&[]), &local).unwrap()
+        transport::client_config(&config(&[]), &local.identity, &local.authorities).unwrap()
     }
 
     async fn connect_as(

@@ -11,10 +11,14 @@ pub mod stream;
 
 use crate::coding::Truncated;
 
-/// The version of the protocol in [`control::Hello`]; the ALPN carries it too.
-pub const VERSION: u64 = 1;
+/// The highest version of the protocol spoken here, as [`control::Hello`] says it. 2 knows
+/// goodbyes, reports, policies, probes, terms and paths.
+pub const VERSION: u64 = 2;
 
-/// The ALPN name.
+/// The lowest version spoken here: a fleet is upgraded node by node.
+pub const VERSION_MIN: u64 = 1;
+
+/// The ALPN name; it stays as long as versions can meet.
 pub const ALPN: &[u8] = b"rushlane/1";
 
 /// Why bytes are no `rushlane/1`. All of them end the connection.

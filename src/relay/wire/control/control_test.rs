@@ -41,7 +41,12 @@ fn announce() -> impl Strategy<Value = Message> {
         any::<bool>(),
     );
     let tracks = proptest::collection::vec(track(), 0..=TRACKS_MAX);
-    (any::<u64>(), info, any::<bool>(), tracks).prop_map(|(broadcast, info, ended, tracks)| {
+    let came = (
+        any::<u32>(),
+        proptest::collection::vec(text(NODE_NAME_BYTES_MAX), 0..=PATH_MAX),
+    );
+    let all = (any::<u64>(), info, any::<bool>(), tracks, came);
+    all.prop_map(|(broadcast, info, ended, tracks, (term, path))| {
         let (room, epoch, started_us, [part_ms, hold_back_ms, segment_ms], has_events) = info;
         let kind = match has_events {
             true => broadcast::Kind::Events,
@@ -62,6 +67,8 @@ fn announce() -> impl Strategy<Value = Message> {
             },
             ended,
             tracks,
+            term,
+            path,
         })
     })
 }
@@ -89,6 +96,13 @@ fn numbers() -> impl Strategy<Value = Message> {
                 subscription: first,
                 last: (second % 2 == 0).then_some(Id(third)),
             }),
+            Just(Message::Progress {
+                broadcast: first,
+                newest: (second % 2 == 0).then_some(Position {
+                    group: Id(second),
+                    frames: third,
+                }),
+            }),
         ]
     })
 }
@@ -114,8 +128,21 @@ fn clock() -> impl Strategy<Value = Message> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let hello = (any::<u64>(), text(NODE_NAME_BYTES_MAX))
-        .prop_map(|(version, node)| Message::Hello(Hello { version, node }));
+    let purpose = prop_oneof![
+        Just(Purpose::Pull),
+        Just(Purpose::Push),
+        Just(Purpose::Peer)
+    ];
+    let hello = (any::<[u64; 2]>(), text(NODE_NAME_BYTES_MAX), purpose).prop_map(
+        |([lowest, version], node, purpose)| {
+            Message::Hello(Hello {
+                lowest,
+                version,
+                node,
+                purpose,
+            })
+        },
+    );
     let start = prop_oneof![
         Just(Start::Window),
         any::<(u64, u64)>().prop_map(|(group, frame)| Start::At(Id(group), frame)),
@@ -150,7 +177,26 @@ fn message() -> impl Strategy<Value = Message> {
         fetch,
         numbers(),
         clock(),
-        questions
+        questions,
+        fleet()
+    ]
+}
+
+fn fleet() -> impl Strategy<Value = Message> {
+    let body = || proptest::collection::vec(any::<u8>(), 0..9000).prop_map(Into::into);
+    let goodbye = (".{0,60}", any::<u64>()).prop_filter_map("control characters", |(text, ms)| {
+        (!text.contains(char::is_control)).then(|| Message::Goaway {
+            reason: text.into(),
+            deadline_ms: ms,
+        })
+    });
+    let probe = (any::<u64>(), text(TRACK_NAME_BYTES_MAX))
+        .prop_map(|(broadcast, track)| Message::Probe { broadcast, track });
+    prop_oneof![
+        body().prop_map(Message::Report),
+        body().prop_map(Message::Policy),
+        goodbye,
+        probe
     ]
 }
 
@@ -192,7 +238,7 @@ fn later_kinds_and_fields_are_skipped() {
     let gone = Message::Gone { broadcast: 5 };
     let mut buffer = BytesMut::new();
     put_varint(&mut buffer, 9000);
-    put_prefixed(&mut buffer, b"a message of version 2");
+    put_prefixed(&mut buffer, b"a message of version 3");
     put_varint(&mut buffer, kind::GONE);
     put_prefixed(&mut buffer, &[5, 1, 2, 3]);
     assert_eq!(take(&mut buffer), Ok(Some(gone)));
@@ -200,10 +246,62 @@ fn later_kinds_and_fields_are_skipped() {
 }
 
 #[test]
+fn hello_is_one_of_version_1_with_more_behind_it() {
+    let hello = Message::Hello(Hello {
+        lowest: 1,
+        version: 2,
+        node: "a".into(),
+        purpose: Purpose::Push,
+    });
+    assert_eq!(&hello.encode()[..], [1, 5, 1, 1, b'a', 2, 1]);
+    let of_version_1 = Message::Hello(Hello {
+        lowest: 1,
+        version: 1,
+        node: "a".into(),
+        purpose: Purpose::Pull,
+    });
+    assert_eq!(decode(kind::HELLO, &[1, 1, b'a']), Ok(Some(of_version_1)));
+}
+
+#[test]
+fn longest_announcement_keeps_within_the_limit_of_version_1() {
+    let track = TrackInfo {
+        name: "t".repeat(TRACK_NAME_BYTES_MAX).into(),
+        kind: Kind::Video,
+        timescale: u32::MAX,
+    };
+    let message = Message::Announce(Announce {
+        broadcast: u64::MAX,
+        info: Info {
+            room: RoomName::parse(&"r".repeat(64)).unwrap(),
+            kind: broadcast::Kind::Show,
+            epoch: "e".repeat(EPOCH_BYTES_MAX).into(),
+            started_us: 0,
+            timing: broadcast::Profile::Low.timing(),
+        },
+        ended: false,
+        tracks: vec![track; TRACKS_MAX],
+        term: u32::MAX,
+        path: vec!["n".repeat(NODE_NAME_BYTES_MAX).into(); PATH_MAX],
+    });
+    assert!(message.encode().len() <= MESSAGE_BYTES_MAX);
+}
+
+#[test]
 fn bad_messages_are_errors() {
     let check = |kind: u64, body: &[u8], expect: Error| {
         assert_eq!(decode(kind, body), Err(expect));
     };
+    check(
+        kind::HELLO,
+        &[1, 1, b'a', 2, 7],
+        Error::BadField("purpose of a dial"),
+    );
+    check(
+        kind::GOAWAY,
+        &[0, 1, 7],
+        Error::BadField("reason of a goodbye"),
+    );
     check(kind::HELLO, &[1, 0], Error::BadField("node name"));
     check(kind::HELLO, &[1, 1, b'\n'], Error::BadField("node name"));
     check(kind::HELLO, &[1, 9, b'a'], Error::Truncated("node name"));

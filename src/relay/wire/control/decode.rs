@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::coding::{Cursor, Truncated};
 use crate::media::broadcast::{self, EPOCH_BYTES_MAX, Info, Timing};
 use crate::media::group::Id;
@@ -9,9 +11,11 @@ use crate::media::track::{Info as TrackInfo, Kind, TRACK_NAME_BYTES_MAX};
 use crate::media::{Class, RoomName};
 use crate::relay::wire::Error;
 use crate::relay::wire::control::message::{
-    Announce, Estimate, Fetch, Hello, Message, Ping, Start, Subscribe,
+    Announce, Estimate, Fetch, Hello, Message, Ping, Position, Purpose, Start, Subscribe,
 };
-use crate::relay::wire::control::{NODE_NAME_BYTES_MAX, TRACKS_MAX, kind};
+use crate::relay::wire::control::{
+    NODE_NAME_BYTES_MAX, PATH_MAX, REASON_BYTES_MAX, TRACKS_MAX, kind,
+};
 
 /// The body of a message of `kind`; `None` for a kind of a later version.
 pub fn decode(kind: u64, body: &[u8]) -> Result<Option<Message>, Error> {
@@ -23,6 +27,10 @@ pub fn decode(kind: u64, body: &[u8]) -> Result<Option<Message>, Error> {
         kind::PING => ping(&mut cursor).map(Message::Ping),
         kind::FETCH => fetch(&mut cursor).map(Message::Fetch),
         kind::QUESTIONS => questions(&mut cursor),
+        kind::GOAWAY => goaway(&mut cursor),
+        kind::REPORT => Ok(Message::Report(Bytes::copy_from_slice(body))),
+        kind::POLICY => Ok(Message::Policy(Bytes::copy_from_slice(body))),
+        kind::PROBE => probe(&mut cursor),
         _ => match small(kind, &mut cursor).map_err(Error::truncated("message"))? {
             Some(message) => Ok(message),
             None => return Ok(None),
@@ -59,6 +67,16 @@ fn small(kind: u64, cursor: &mut Cursor<'_>) -> Result<Option<Message>, Truncate
                 _ => Some(Id(cursor.varint()?)),
             },
         },
+        kind::PROGRESS => Message::Progress {
+            broadcast: cursor.varint()?,
+            newest: match cursor.u8()? {
+                0 => None,
+                _ => Some(Position {
+                    group: Id(cursor.varint()?),
+                    frames: cursor.varint()?,
+                }),
+            },
+        },
         kind::PONG => Message::Pong {
             sent_us: cursor.i64()?,
             received_us: cursor.i64()?,
@@ -69,9 +87,21 @@ fn small(kind: u64, cursor: &mut Cursor<'_>) -> Result<Option<Message>, Truncate
 }
 
 fn hello(cursor: &mut Cursor<'_>) -> Result<Hello, Error> {
+    let lowest = cursor.varint().map_err(Error::truncated("hello"))?;
+    let node = text(cursor, "node name", NODE_NAME_BYTES_MAX)?;
+    // A node of version 1 says one number and no purpose.
+    let version = cursor.varint().unwrap_or(lowest);
+    let purpose = match cursor.u8() {
+        Ok(0) | Err(_) => Purpose::Pull,
+        Ok(1) => Purpose::Push,
+        Ok(2) => Purpose::Peer,
+        Ok(_) => return Err(Error::BadField("purpose of a dial")),
+    };
     Ok(Hello {
-        version: cursor.varint().map_err(Error::truncated("hello"))?,
-        node: text(cursor, "node name", NODE_NAME_BYTES_MAX)?,
+        lowest,
+        version,
+        node,
+        purpose,
     })
 }
 
@@ -104,6 +134,14 @@ fn announce(cursor: &mut Cursor<'_>) -> Result<Announce, Error> {
         Ok(0) | Err(_) => broadcast::Kind::Show,
         Ok(_) => return Err(Error::BadField("kind of broadcast")),
     };
+    let term = u32::try_from(cursor.varint().unwrap_or(0)).map_err(|_| Error::BadField("term"))?;
+    let nodes = cursor.varint().unwrap_or(0);
+    if nodes > PATH_MAX as u64 {
+        return Err(Error::BadField("length of a path"));
+    }
+    let path = (0..nodes)
+        .map(|_| text(cursor, "node name", NODE_NAME_BYTES_MAX))
+        .collect::<Result<_, _>>()?;
     Ok(Announce {
         broadcast: number,
         info: Info {
@@ -115,6 +153,8 @@ fn announce(cursor: &mut Cursor<'_>) -> Result<Announce, Error> {
         },
         ended,
         tracks,
+        term,
+        path,
     })
 }
 
@@ -194,6 +234,27 @@ fn questions(cursor: &mut Cursor<'_>) -> Result<Message, Error> {
     let class = cursor.u8().map_err(Error::truncated("questions"))?;
     let class = Class::try_from(class).map_err(|_| Error::BadField("class of questions"))?;
     Ok(Message::Questions { class })
+}
+
+fn goaway(cursor: &mut Cursor<'_>) -> Result<Message, Error> {
+    let short = Error::truncated("goodbye");
+    let deadline_ms = cursor.varint().map_err(&short)?;
+    let reason = std::str::from_utf8(cursor.prefixed().map_err(&short)?)
+        .ok()
+        .filter(|reason| reason.len() <= REASON_BYTES_MAX)
+        .filter(|reason| !reason.contains(char::is_control))
+        .ok_or(Error::BadField("reason of a goodbye"))?;
+    Ok(Message::Goaway {
+        reason: reason.into(),
+        deadline_ms,
+    })
+}
+
+fn probe(cursor: &mut Cursor<'_>) -> Result<Message, Error> {
+    Ok(Message::Probe {
+        broadcast: cursor.varint().map_err(Error::truncated("probe"))?,
+        track: text(cursor, "track name", TRACK_NAME_BYTES_MAX)?,
+    })
 }
 
 fn room(cursor: &mut Cursor<'_>) -> Result<RoomName, Error> {

@@ -6,9 +6,9 @@ use crate::coding::{put_prefixed, put_signed, put_varint};
 use crate::media::broadcast;
 use crate::media::track::Kind;
 use crate::relay::wire::control::message::{
-    Announce, Fetch, Hello, Message, Ping, Start, Subscribe,
+    Announce, Fetch, Hello, Message, Ping, Purpose, Start, Subscribe,
 };
-use crate::relay::wire::control::{TRACKS_MAX, kind};
+use crate::relay::wire::control::{PATH_MAX, REASON_BYTES_MAX, TRACKS_MAX, kind};
 
 impl Message {
     /// The message as bytes, ready for the stream.
@@ -77,14 +77,50 @@ impl Message {
                 out.put_u8(u8::from(*class));
                 kind::QUESTIONS
             }
+            Self::Goaway {
+                reason,
+                deadline_ms,
+            } => {
+                put_varint(out, *deadline_ms);
+                let cut = reason.floor_char_boundary(REASON_BYTES_MAX);
+                put_prefixed(out, &reason.as_bytes()[..cut]);
+                kind::GOAWAY
+            }
+            Self::Report(body) => {
+                out.put_slice(body);
+                kind::REPORT
+            }
+            Self::Policy(body) => {
+                out.put_slice(body);
+                kind::POLICY
+            }
+            Self::Probe { broadcast, track } => {
+                put_varint(out, *broadcast);
+                put_prefixed(out, track.as_bytes());
+                kind::PROBE
+            }
+            Self::Progress { broadcast, newest } => {
+                put_varint(out, *broadcast);
+                out.put_u8(newest.is_some().into());
+                let at = newest.map(|at| [at.group.0, at.frames]);
+                numbers(out, kind::PROGRESS, at.as_ref().map_or(&[], |at| &at[..]))
+            }
         }
     }
 }
 
 impl Hello {
+    /// The lowest version goes first: peers of version 1 accept nothing else there, and skip what
+    /// follows the name.
     fn encode_body(&self, out: &mut BytesMut) {
-        put_varint(out, self.version);
+        put_varint(out, self.lowest);
         put_prefixed(out, self.node.as_bytes());
+        put_varint(out, self.version);
+        out.put_u8(match self.purpose {
+            Purpose::Pull => 0,
+            Purpose::Push => 1,
+            Purpose::Peer => 2,
+        });
     }
 }
 
@@ -116,6 +152,12 @@ impl Announce {
             broadcast::Kind::Show => 0,
             broadcast::Kind::Events => 1,
         });
+        put_varint(out, self.term.into());
+        let path = self.path.iter().take(PATH_MAX);
+        put_varint(out, path.len() as u64);
+        for node in path {
+            put_prefixed(out, node.as_bytes());
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::media::broadcast::Info;
 use crate::media::group::Id;
 use crate::media::track::Info as TrackInfo;
@@ -72,15 +74,57 @@ pub enum Message {
         /// The class.
         class: Class,
     },
+    /// Parent: it goes down. Take another parent now.
+    Goaway {
+        /// Why, for people: text of at most [`super::REASON_BYTES_MAX`] bytes.
+        reason: Arc<str>,
+        /// When the link is closed, in milliseconds from now.
+        deadline_ms: u64,
+    },
+    /// Child: how it fares; opaque here, at most [`super::REPORT_BYTES_MAX`].
+    Report(Bytes),
+    /// Parent: what holds in the fleet; opaque here, at most [`super::POLICY_BYTES_MAX`].
+    Policy(Bytes),
+    /// Child: how far is this track at the parent? Asks for no frames.
+    Probe {
+        /// The announced broadcast.
+        broadcast: u64,
+        /// The name of the track.
+        track: Arc<str>,
+    },
+    /// Parent: the answer to a probe.
+    Progress {
+        /// The broadcast of the probe.
+        broadcast: u64,
+        /// How far its newest group is; `None` when the parent has no frames of the track, as when
+        /// nobody reads it there.
+        newest: Option<Position>,
+    },
 }
 
 /// Who speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// The protocol version.
+    /// The lowest protocol version spoken.
+    pub lowest: u64,
+    /// The highest one. Both ends use the lower of theirs.
     pub version: u64,
     /// The node's name in logs and in the admin API, at most [`super::NODE_NAME_BYTES_MAX`] bytes.
     pub node: Arc<str>,
+    /// What the dialling node wants; the other one says [`Purpose::Pull`].
+    pub purpose: Purpose,
+}
+
+/// What a node dials another one for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is a child: frames come down to it.
+    Pull,
+    /// It has shows of its own: the other node pulls them over this connection, with the ends
+    /// swapped.
+    Push,
+    /// It is an origin beside the other one, and follows the shows that are published there.
+    Peer,
 }
 
 /// A broadcast of the parent.
@@ -94,6 +138,20 @@ pub struct Announce {
     pub ended: bool,
     /// Its tracks so far.
     pub tracks: Vec<TrackInfo>,
+    /// How often another node has gone on with the show.
+    pub term: u32,
+    /// The nodes it came through: where it is published first, the one that says this last. At
+    /// most [`super::PATH_MAX`]; empty from a parent of version 1.
+    pub path: Vec<Arc<str>>,
+}
+
+/// How far a track is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The group.
+    pub group: Id,
+    /// Frames of it.
+    pub frames: u64,
 }
 
 /// A wish for the frames of one track.

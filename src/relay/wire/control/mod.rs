@@ -11,10 +11,25 @@ use crate::coding::{Cursor, VARINT_BYTES_MAX};
 use crate::relay::wire::Error;
 
 pub use decode::decode;
-pub use message::{Announce, Estimate, Fetch, Hello, Message, Ping, Start, Subscribe};
+pub use message::{
+    Announce, Estimate, Fetch, Hello, Message, Ping, Position, Purpose, Start, Subscribe,
+};
 
-/// The longest message body, in bytes: an announcement of 64 tracks stays below it.
+/// The longest body of most messages, in bytes: an announcement of 64 tracks stays below it. Peers
+/// of version 1 take no longer ones.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
+
+/// The longest report of a child, in bytes: 50 rooms of its own and what its children report.
+pub const REPORT_BYTES_MAX: usize = 64 << 10;
+
+/// The longest policy, in bytes: some thousand denials.
+pub const POLICY_BYTES_MAX: usize = 256 << 10;
+
+/// The longest reason of a goodbye, in bytes; longer ones are cut.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// The most nodes in the path of an announcement; what came further is not announced.
+pub const PATH_MAX: usize = 8;
 
 /// The longest node name, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 64;
@@ -36,6 +51,20 @@ mod kind {
     pub const PONG: u64 = 11;
     pub const FETCH: u64 = 12;
     pub const QUESTIONS: u64 = 13;
+    pub const GOAWAY: u64 = 14;
+    pub const REPORT: u64 = 15;
+    pub const POLICY: u64 = 16;
+    pub const PROBE: u64 = 17;
+    pub const PROGRESS: u64 = 18;
+}
+
+/// The longest body of a message of `kind`; one of a later version may be as long as any.
+fn bytes_max(kind: u64) -> usize {
+    match kind {
+        kind::REPORT => REPORT_BYTES_MAX,
+        kind::HELLO..=kind::PROGRESS if kind != kind::POLICY => MESSAGE_BYTES_MAX,
+        _ => POLICY_BYTES_MAX,
+    }
 }
 
 /// Takes the first whole message off `buffer`, skipping kinds this version does not know.
@@ -61,14 +90,15 @@ pub fn take_any(buffer: &mut BytesMut) -> Result<Option<Option<Message>>, Error>
             false => Ok(None),
         };
     };
+    let limit = bytes_max(kind);
     let Some(length) = usize::try_from(length)
         .ok()
-        .filter(|length| *length <= MESSAGE_BYTES_MAX)
+        .filter(|length| *length <= limit)
     else {
         return Err(Error::TooLarge {
             what: "message",
             bytes: length,
-            limit: MESSAGE_BYTES_MAX,
+            limit,
         });
     };
     let Ok(body) = cursor.bytes(length) else {
