@@ -8,10 +8,8 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use crate::admin::{Configuration, Fleet, fleet, interaction, openapi, orders, rooms, shedding};
 use crate::delivery::Delivery;
@@ -58,8 +56,6 @@ pub struct Sources {
     pub children: Option<relay::Server>,
     /// The child side of the relay, where the node has parents.
     pub parents: Option<relay::Puller>,
-    /// What the node's parents are told of it, where it may have some.
-    pub report: Option<watch::Sender<Bytes>>,
     /// The viewers, where the node serves them.
     pub delivery: Option<Delivery>,
     /// Where questions about rooms go.

@@ -179,7 +179,7 @@ fn children(sources: &Sources) -> Vec<Child> {
     let Some(server) = &sources.children else {
         return Vec::new();
     };
-    let reports: Vec<(Arc<str>, Bytes)> = Vec::new();
+    let reports = server.reports();
     let report_of = |name: &str| {
         let found = reports.iter().find(|(child, _)| **child == *name);
         found.map(|(_, report)| report.clone())

@@ -123,7 +123,7 @@ pub(super) struct Parts {
     rtmp: Option<rtmp::Server>,
     children: Option<relay::Server>,
     parents: Option<relay::Puller>,
-    report: Option<watch::Sender<Bytes>>,
+    report: watch::Sender<Bytes>,
     delivery: Option<Delivery>,
     doors: Option<Doors>,
     pub(super) services: Services,
@@ -167,7 +167,7 @@ impl Parts {
             rtmp: None,
             children: None,
             parents: None,
-            report: None,
+            report: watch::Sender::default(),
             delivery: None,
             doors: None,
             origin: None,
@@ -217,7 +217,6 @@ impl Parts {
         (identity, authorities): (Identity, Vec<CertificateDer<'static>>),
         scope: &TaskScope,
     ) -> Result<(), Error> {
-        let (report, reported) = watch::channel(Bytes::new());
         let (policy, told) = watch::channel(Bytes::new());
         let (policy_in, mut policies) = mpsc::channel(POLICIES_MAX);
         // What the parents say holds below this node too.
@@ -232,7 +231,7 @@ impl Parts {
             authorities,
             store: self.store.clone(),
             exchange: self.exchange.clone(),
-            report: reported,
+            report: self.report.subscribe(),
             policy: told,
             policy_in,
             metrics: self.metrics.clone(),
@@ -245,7 +244,7 @@ impl Parts {
         if role != Role::Origin {
             puller.install(&self.exchange);
         }
-        (self.parents, self.report) = (Some(puller), Some(report));
+        self.parents = Some(puller);
         Ok(())
     }
 
@@ -334,7 +333,6 @@ impl Parts {
             publishers: self.desk,
             children: self.children.clone(),
             parents: self.parents.clone(),
-            report: self.report,
             delivery: self.delivery.clone(),
             exchange: self.exchange.clone(),
             rooms: self.origin.as_ref().map(|rooms| rooms.authority.clone()),
@@ -342,7 +340,7 @@ impl Parts {
             orders: self.origin.as_ref().map(|rooms| rooms.orders.clone()),
             ledger: self.origin.as_ref().map(|rooms| rooms.ledger.clone()),
             http: self.http_metrics,
-            fleet: Fleet::new(tokio::sync::watch::Sender::default()),
+            fleet: Fleet::new(self.report.clone()),
             shedding: self.services.shedding.clone(),
             configuration: self.configuration.clone(),
             metrics: self.metrics.clone(),
