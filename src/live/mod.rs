@@ -6,8 +6,9 @@
 //!
 //! Invariants:
 //! - A frame is stored once as `Arc<Frame>`; every reader shares it.
-//! - One writer a track. Groups may arrive in any order (relay streams race); readers see them in
-//!   order.
+//! - One writer a track; when another takes over ([`Store::succeed`]), the former one has no effect
+//!   and readers go on as if nothing had happened.
+//! - Groups may arrive in any order (relay streams race); readers see them in order.
 //! - Each track is bounded by media time ([`Config::window_seconds`], counted from a group's end)
 //!   and by bytes ([`Config::window_bytes`]), whichever is less; the newest group always stays. A
 //!   reader that falls out of the window is told ([`track::Event::Skipped`]) and goes on at the
@@ -67,4 +68,7 @@ pub enum Error {
     /// The broadcast has a track of that name.
     #[error("track {0} exists already")]
     TrackExists(std::sync::Arc<str>),
+    /// The broadcast is over, or somebody else writes it now.
+    #[error("the broadcast of room {0} is over or has another writer")]
+    Superseded(crate::media::RoomName),
 }

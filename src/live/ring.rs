@@ -45,6 +45,8 @@ pub(super) struct Ring {
     pub(super) ended: bool,
     /// Raised when the ring is emptied, so that a late writer of an old life does no harm.
     pub(super) generation: u64,
+    /// Raised when the writing changes hands, so that the former writer does no harm.
+    pub(super) writer: u64,
 }
 
 impl Ring {
@@ -135,8 +137,28 @@ impl Ring {
         *self = Self {
             generation: self.generation + 1,
             ended: self.ended,
+            writer: self.writer,
             ..Self::default()
         };
+    }
+
+    /// Another writer goes on after what is here; returns its number. The newest group ends where
+    /// it stands; older ones that were still coming will not be whole.
+    pub(super) fn hand_over(&mut self) -> u64 {
+        let newest = self.last();
+        for (id, slot) in &mut self.slots {
+            if slot.state == State::Open {
+                let cut_short = Some(*id) == newest && !slot.frames.is_empty();
+                slot.state = match cut_short {
+                    true => State::Complete,
+                    false => State::Missing,
+                };
+            }
+        }
+        self.ended = false;
+        self.generation += 1;
+        self.writer += 1;
+        self.writer
     }
 
     pub(super) fn slot(&self, id: Id) -> Option<&Slot> {
@@ -193,6 +215,14 @@ impl Ring {
             .values()
             .rev()
             .find_map(|slot| slot.frames.last())
+    }
+
+    pub(super) fn newest_media(&self) -> Option<&Arc<Frame>> {
+        let frames = |slot: &'_ Slot| slot.frames.iter().rposition(|frame| !frame.is_gap());
+        self.slots
+            .values()
+            .rev()
+            .find_map(|slot| slot.frames.get(frames(slot)?))
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use crate::live::{Config, Error, broadcast};
+use crate::live::{Config, Error, broadcast, track};
 use crate::media::broadcast::{Info, Kind};
 use crate::media::group::Id;
 use crate::media::{Group, RoomName};
@@ -68,24 +68,28 @@ impl Map {
             Kind::Events => &mut self.events,
         }
     }
+
+    /// Takes a broadcast out, where it still is its room's.
+    fn forget(&mut self, broadcast: &Arc<broadcast::Shared>) {
+        let info = broadcast::Consumer(broadcast.clone()).info().clone();
+        let of_kind = self.of(info.kind);
+        let found = of_kind.get(&info.room);
+        if !found.is_some_and(|found| Arc::ptr_eq(found, broadcast)) {
+            return;
+        }
+        of_kind.remove(&info.room);
+        if info.kind == Kind::Show {
+            if self.ended.len() == ENDED_MAX {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((info.room, info.epoch));
+        }
+    }
 }
 
 impl Rooms {
     pub(super) fn remove(&self, broadcast: &Arc<broadcast::Shared>) {
-        let info = broadcast::Consumer(broadcast.clone()).info().clone();
-        let mut map = self.map.write();
-        let of_kind = map.of(info.kind);
-        let found = of_kind.get(&info.room);
-        if found.is_some_and(|found| Arc::ptr_eq(found, broadcast)) {
-            of_kind.remove(&info.room);
-            if info.kind == Kind::Show {
-                if map.ended.len() == ENDED_MAX {
-                    map.ended.pop_front();
-                }
-                map.ended.push_back((info.room, info.epoch));
-            }
-        }
-        drop(map);
+        self.map.write().forget(broadcast);
         self.changed();
     }
 
@@ -109,13 +113,17 @@ impl Store {
         }
     }
 
-    /// Opens a broadcast. Refused while the room has one of that kind, or when the node is full.
+    /// Opens a broadcast, in place of one that has ended. Refused while the room has one of that
+    /// kind, or when the node is full.
     pub fn publish(&self, info: Info) -> Result<broadcast::Producer, Error> {
         let mut map = self.rooms.map.write();
-        let of_kind = map.of(info.kind);
-        if of_kind.contains_key(&info.room) {
-            return Err(Error::RoomBusy(info.room));
+        if let Some(before) = map.of(info.kind).get(&info.room).cloned() {
+            if !broadcast::Consumer(before.clone()).is_ended() {
+                return Err(Error::RoomBusy(info.room));
+            }
+            map.forget(&before);
         }
+        let of_kind = map.of(info.kind);
         if of_kind.len() >= self.config.rooms_max {
             return Err(Error::TooManyRooms(self.config.rooms_max));
         }
@@ -128,7 +136,38 @@ impl Store {
             shared,
             rooms,
             config: self.config.clone(),
+            writer: 0,
         })
+    }
+
+    /// Goes on with a broadcast in place of its writer, as when that one's source is lost: the
+    /// broadcast stays what it is to its readers, and the former writer has no effect any more.
+    /// Answers its new writer with one of each track, after whose newest groups to go on.
+    ///
+    /// Errors: the broadcast is over, or `term` is not above its own: somebody else was sooner.
+    pub fn succeed(
+        &self,
+        before: &broadcast::Consumer,
+        term: u32,
+    ) -> Result<(broadcast::Producer, Vec<track::Producer>), Error> {
+        let info = before.info();
+        let superseded = || Error::Superseded(info.room.clone());
+        let mut map = self.rooms.map.write();
+        let found = map.of(info.kind).get(&info.room);
+        let is_here = found.is_some_and(|found| Arc::ptr_eq(found, &before.0));
+        if !is_here || term <= before.term() {
+            return Err(superseded());
+        }
+        let (writer, tracks) = before.0.succeed(term).ok_or_else(superseded)?;
+        drop(map);
+        self.rooms.changed();
+        let producer = broadcast::Producer {
+            shared: before.0.clone(),
+            rooms: self.rooms.clone(),
+            config: self.config.clone(),
+            writer,
+        };
+        Ok((producer, tracks))
     }
 
     /// The show of a room. Costs one look-up and leaves no trace, so strangers may ask for
@@ -214,3 +253,7 @@ fn sorted<'a>(
     all.sort_by(|a, b| a.info().room.cmp(&b.info().room));
     all
 }
+
+#[cfg(test)]
+#[path = "store_test.rs"]
+mod tests;

@@ -53,22 +53,41 @@ impl Shared {
 
 // === impl Producer ===
 
-/// The one writer of a track. Dropping it ends the track.
+/// The one writer of a track. Dropping it ends the track, unless another has taken the writing
+/// over ([`crate::live::Store::succeed`]): what this one does then is lost.
 #[derive(Debug)]
-pub struct Producer(pub(super) Arc<Shared>);
+pub struct Producer {
+    track: Arc<Shared>,
+    writer: u64,
+}
 
 impl Producer {
+    pub(super) fn new(info: Info, config: &Config) -> Self {
+        Self {
+            track: Shared::new(info, config),
+            writer: 0,
+        }
+    }
+
     /// What the track is.
     #[must_use]
     pub fn info(&self) -> &Info {
-        &self.0.info
+        &self.track.info
+    }
+
+    /// Changes the ring while the writing is this producer's.
+    fn change<R: Default>(&self, apply: impl FnOnce(&mut Ring) -> R) -> R {
+        self.track.change(|ring| match ring.writer == self.writer {
+            true => apply(ring),
+            false => R::default(),
+        })
     }
 
     /// Opens a group. `None` when it is here already or lies before the window: drop its frames.
     pub fn group(&self, head: Head) -> Option<GroupProducer> {
         let id = head.id;
-        let shared = &self.0;
-        let generation = shared.change(|ring| {
+        let shared = &self.track;
+        let generation = self.change(|ring| {
             if !ring.open(Arc::new(head)) {
                 return None;
             }
@@ -90,38 +109,38 @@ impl Producer {
 
     /// Gives up groups that will not come, so that no reader waits for them.
     pub fn miss(&self, id: Id) {
-        self.0.change(|ring| ring.close(id, State::Missing));
-        self.0.announce_group();
+        self.change(|ring| ring.close(id, State::Missing));
+        self.track.announce_group();
     }
 
     /// Names the first group that will come; readers of the whole window wait for it. The origin
     /// need not call it.
     pub fn set_start(&self, id: Id) {
-        self.0.change(|ring| ring.set_start(id));
+        self.change(|ring| ring.set_start(id));
     }
 
     /// Forgets all groups, as when the upstream subscription was dropped.
     pub fn clear(&self) {
-        self.0.change(Ring::clear);
+        self.change(Ring::clear);
     }
 
     /// How many readers want frames now; changes are awaited on the receiver.
     #[must_use]
     pub fn demand(&self) -> watch::Receiver<usize> {
-        self.0.demand.subscribe()
+        self.track.demand.subscribe()
     }
 
     /// A handle for readers.
     #[must_use]
     pub fn consumer(&self) -> Consumer {
-        Consumer(self.0.clone())
+        Consumer(self.track.clone())
     }
 }
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.0.change(|ring| ring.ended = true);
-        self.0.announce_group();
+        self.change(|ring| ring.ended = true);
+        self.track.announce_group();
     }
 }
 
@@ -219,6 +238,22 @@ impl Consumer {
     #[must_use]
     pub fn newest_head(&self) -> Option<Arc<Head>> {
         self.0.ring.read().newest_head().cloned()
+    }
+
+    /// A new writer of the track, in place of the one it has.
+    pub(super) fn succeed(&self) -> Producer {
+        let writer = self.0.change(Ring::hand_over);
+        self.0.announce_group();
+        Producer {
+            track: self.0.clone(),
+            writer,
+        }
+    }
+
+    /// The newest frame that carries media.
+    #[must_use]
+    pub fn newest_media(&self) -> Option<Arc<Frame>> {
+        self.0.ring.read().newest_media().cloned()
     }
 
     /// The newest frame.
