@@ -11,7 +11,9 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::admin::{Configuration, Fleet, fleet, interaction, openapi, orders, rooms, shedding};
+use crate::admin::{
+    Configuration, Fleet, cut, fleet, interaction, openapi, orders, rooms, shedding,
+};
 use crate::delivery::Delivery;
 use crate::ingest::publisher;
 use crate::ledger::Ledger;
@@ -91,6 +93,7 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .route("/api/v1/node", get(node))
         .route("/api/v1/rooms", get(all_rooms))
         .route("/api/v1/rooms/{room}", get(one_room))
+        .route("/api/v1/rooms/{room}/cut", post(cut::cut))
         .route("/api/v1/rooms/{room}/events", post(interaction::program))
         .route(
             "/api/v1/rooms/{room}/moderation",

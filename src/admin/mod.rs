@@ -10,6 +10,7 @@ mod api;
 mod browser;
 mod configuration;
 mod console;
+mod cut;
 mod fleet;
 mod interaction;
 mod openapi;

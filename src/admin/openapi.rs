@@ -28,6 +28,7 @@ pub(super) fn document() -> Value {
                 "Mutes, unmutes, bans, unbans, retracts or slows down.",
                 json!({ "action": "mute", "user": "u_x", "seconds": 60 }),
             ),
+            "/api/v1/rooms/{room}/cut": cut(),
             "/api/v1/rooms/{room}/audit": listed(
                 "What moderation decided in a room, the newest first.",
                 &["before", "max"],
@@ -119,6 +120,16 @@ fn shedding() -> Value {
         "200": { "description": "What is given up now." },
         "400": { "description": "No such level, or too long." },
     });
+    path
+}
+
+fn cut() -> Value {
+    let mut path = command(
+        "Ends a show at once, on all edges too, and keeps the room closed to publishers.",
+        json!({ "block_seconds": 600 }),
+    );
+    path["post"]["responses"]["200"]["description"] = json!("What was done.");
+    path["post"]["responses"]["404"]["description"] = json!("Nobody publishes the room here.");
     path
 }
 

@@ -174,7 +174,7 @@ impl Parts {
             http: None,
             http_metrics: None,
         };
-        if role == Role::Origin {
+        if takes_hosts(config, role) {
             parts.bind_ingest(config, shown.clone(), scope)?;
         }
         if let Some((identity, authorities)) = certificates.relay {
@@ -387,4 +387,10 @@ impl Parts {
             admin_shutdown,
         })
     }
+}
+
+/// Whether hosts push to the node: to every origin, and to edges that say where.
+fn takes_hosts(config: &Config, role: Role) -> bool {
+    let listens = config.rtmp.listen.is_some() || config.rtmp.tls_listen.is_some();
+    role == Role::Origin || role == Role::Edge && listens
 }

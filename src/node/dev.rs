@@ -100,6 +100,8 @@ fn origin_config(config: &Config, data: Option<&Path>) -> Config {
 /// The edge's half: viewers, and the child side of the relay.
 fn edge_config(mut config: Config, parent: SocketAddr) -> Config {
     config.node.name = "dev-edge".into();
+    config.rtmp.listen = None;
+    config.rtmp.tls_listen = None;
     config.relay.listen = None;
     config.relay.parents = vec![loopback(parent).to_string()];
     config.relay.server_name = Some("localhost".into());

@@ -1,8 +1,11 @@
-use crate::media::codec::{Config as CodecConfig, VideoConfig as Parsed};
-use crate::media::frame::Flags;
-use crate::runtime::Shutdown;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
 
 use super::*;
+use crate::media::codec::{AudioCodec, Config as CodecConfig, VideoCodec, VideoConfig as Parsed};
+use crate::media::frame::Flags;
+use crate::runtime::Shutdown;
 
 /// Records that x264 and ffmpeg's AAC encoder wrote: 1280x720 at 30 and 640x360 at 25 frames per
 /// second, AAC-LC stereo at 48 kHz.
@@ -114,16 +117,21 @@ async fn cut_room_is_over_and_its_publisher_hears_why() {
     let mut publisher = desk.publish(request("r")).await.unwrap();
     push(&mut publisher, 0).await;
     let room = RoomName::parse("r").unwrap();
-    assert!(desk.cut(&room));
+    let show = store.room("r").unwrap();
+    assert!(desk.cut(&room, Duration::from_secs(20)));
     assert_eq!(publisher.revoked().await, Revoked::Cut);
-    assert!(!desk.cut(&room));
+    assert!(show.is_ended() && store.room("r").is_none());
+    assert!(store.has_ended("r", &show.info().epoch));
+    assert!(!desk.cut(&room, Duration::from_secs(20)));
     assert!(desk.status(&room).is_none());
-    tokio::time::sleep(Duration::from_secs(61)).await;
-    assert!(store.room("r").is_none());
+    let refusal = desk.publish(request("r")).await.unwrap_err().to_string();
+    assert!(refusal.contains("closed for another 20 s"), "{refusal}");
+    tokio::time::sleep(Duration::from_secs(21)).await;
     assert!(
         desk.0.rooms.lock().is_empty(),
         "nothing is left of the room"
     );
+    assert!(desk.publish(request("r")).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

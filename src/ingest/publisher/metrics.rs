@@ -7,6 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::ingest::publisher::Role;
 use crate::ingest::publisher::access::Loss;
 use crate::ingest::publisher::timeline::{Medium, Repair};
 use crate::telemetry::Metrics;
@@ -30,7 +31,12 @@ struct Registered {
     dropped: Counters,
     repairs: Counters,
     rooms: Gauge,
+    followed: Gauge,
     publishers: Gauge,
+    begun: Counters,
+    succeeded: Counter,
+    yielded: Counter,
+    cut: Counter,
 }
 
 impl Instruments {
@@ -45,6 +51,11 @@ impl Instruments {
             ),
             ("dropped_frames", "Frames left out, by reason", &own.dropped),
             (
+                "source_begins",
+                "Encoders that came on air, by seat",
+                &own.begun,
+            ),
+            (
                 "timestamp_repairs",
                 "Repaired timestamps, by kind",
                 &own.repairs,
@@ -55,10 +66,31 @@ impl Instruments {
         }
         let gauges = [
             ("rooms", "Rooms that are live", &own.rooms),
+            (
+                "rooms_followed",
+                "Rooms that another node feeds and this one could go on with",
+                &own.followed,
+            ),
             ("publishers", "Encoders that are connected", &own.publishers),
         ];
         for (name, help, gauge) in gauges {
             metrics.register("ingest", name, help, gauge.clone());
+        }
+        let events = [
+            (
+                "successions",
+                "Shows of other nodes that this one went on with",
+                &own.succeeded,
+            ),
+            (
+                "successions_yielded",
+                "Shows of this node that another one went on with",
+                &own.yielded,
+            ),
+            ("cuts", "Shows that an operator cut", &own.cut),
+        ];
+        for (name, help, counter) in events {
+            metrics.register("ingest", name, help, counter.clone());
         }
         Self(Arc::new(own))
     }
@@ -94,6 +126,31 @@ impl Instruments {
 
     pub(super) fn room_ended(&self) {
         self.0.rooms.dec();
+    }
+
+    pub(super) fn room_followed(&self) {
+        self.0.followed.inc();
+    }
+
+    pub(super) fn room_left(&self) {
+        self.0.followed.dec();
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.0.succeeded.inc();
+    }
+
+    pub(super) fn yielded(&self) {
+        self.0.yielded.inc();
+    }
+
+    pub(super) fn room_cut(&self) {
+        self.0.cut.inc();
+    }
+
+    pub(super) fn begun(&self, role: Role) {
+        let kind = role.name();
+        self.0.begun.get_or_create(&Kind { kind }).inc();
     }
 
     pub(super) fn publisher_came(&self) {

@@ -9,16 +9,24 @@
 //!   back for its successor.
 //! - Decode times grow strictly in each track; no part is longer than the profile's part target.
 //! - Group numbers are the same in all tracks and never go back while the broadcast lives, over
-//!   reconnects and take-overs too (D8, R1.1).
+//!   reconnects, take-overs, backups and other nodes too (D8, R1.1).
+//! - At most one encoder feeds a rendition, and at most one node a show: the one with the higher
+//!   term ([`crate::live::broadcast::State`]).
 
 mod access;
+mod closed;
+mod continuing;
 mod cutter;
 mod desk;
+mod error;
+mod feed;
 mod groups;
+mod handle;
 mod meter;
 mod metrics;
 mod pace;
 mod rate;
+mod request;
 mod room;
 mod seats;
 mod show;
@@ -26,16 +34,22 @@ mod source;
 mod status;
 #[cfg(test)]
 mod studio;
+mod succession;
 mod timeline;
 mod track;
+mod turns;
 
 use serde::{Deserialize, Serialize};
 
 use crate::media::broadcast::Profile;
 
-pub use desk::{Desk, Error, Metadata, Publisher, Refusal, Request, Revoked};
-pub use status::{PublisherStatus, RoomStatus};
+pub use desk::Desk;
+pub use error::{Error, Refusal, Revoked};
+pub use handle::Publisher;
+pub use request::{Metadata, Request};
+pub use status::{FeedStatus, PublisherStatus, RoomStatus};
 pub use timeline::Repairs;
+pub use turns::{ReturnToPrimary, Role};
 
 /// How broadcasts are cut, and how long they outlive their encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +59,8 @@ pub struct Config {
     pub profile: Profile,
     /// What happens when somebody publishes to a room that is being published to.
     pub on_busy: OnBusy,
+    /// When the primary encoder gets the air back from its backup (`?backup=1`).
+    pub return_to_primary: ReturnToPrimary,
     /// How long a lost connection may be away and still continue its broadcast, in seconds. 30: a
     /// phone that changes from Wi-Fi to cellular, or an encoder that is started again.
     pub resume_seconds: u32,
@@ -61,6 +77,7 @@ impl Default for Config {
         Self {
             profile: Profile::default(),
             on_busy: OnBusy::default(),
+            return_to_primary: ReturnToPrimary::default(),
             resume_seconds: 30,
             end_after_silence_seconds: 60,
             linger_seconds: 60,
@@ -69,7 +86,7 @@ impl Default for Config {
     }
 }
 
-/// What happens to a second publisher of one rendition (R3.7).
+/// What happens to a second publisher of one place: of a rendition, or of its backup (R3.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBusy {

@@ -70,6 +70,12 @@ impl Grid {
 }
 
 impl VideoPace {
+    /// Goes on after a frame that another node has placed.
+    pub(super) fn resume(&mut self, last: Times) {
+        self.floor = last.end();
+        self.last = Some(last);
+    }
+
     /// The bitstream or the metadata names a rate, in frames per second.
     pub(super) fn announce(&mut self, frames_per_second: f64) {
         self.learner.announce(frames_per_second);
@@ -170,6 +176,11 @@ impl AudioPace {
             end: None,
             remainder: 0,
         }
+    }
+
+    /// Goes on after a frame that another node has placed.
+    pub(super) fn resume(&mut self, last: Times) {
+        self.end = Some(last.end());
     }
 
     /// The encoder has changed its sample rate; the track's timescale cannot.

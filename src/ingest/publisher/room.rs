@@ -4,37 +4,46 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::ingest::publisher::access::{Loss, Unit};
+use crate::ingest::publisher::access::Unit;
+use crate::ingest::publisher::feed::{Feed, LOOK_US};
 use crate::ingest::publisher::metrics::Instruments;
 use crate::ingest::publisher::seats::{Live, Seat};
 use crate::ingest::publisher::show::Show;
 use crate::ingest::publisher::source::Source;
 use crate::ingest::publisher::timeline::Medium;
+use crate::ingest::publisher::turns::Beat;
 use crate::ingest::publisher::{
-    Config, Error, Metadata, Now, OnBusy, PublisherStatus, Refusal, Request, Revoked, RoomStatus,
+    Config, Error, Metadata, Now, OnBusy, Refusal, Request, Revoked, Role,
 };
-use crate::live::broadcast;
+use crate::live::{Store, broadcast};
 use crate::media::RoomName;
 use crate::media::codec::{AudioConfig, VideoConfig};
 
 /// The state of one room.
 #[derive(Debug)]
 pub(super) struct Room {
-    name: RoomName,
-    epoch: Arc<str>,
+    pub(super) name: RoomName,
+    pub(super) epoch: Arc<str>,
     config: Config,
-    instruments: Instruments,
-    stage: Stage,
+    pub(super) store: Store,
+    pub(super) instruments: Instruments,
+    pub(super) stage: Stage,
+    started_us: i64,
     opened_us: i64,
-    /// Counts takings of seats, so that a publisher knows whether its seat is still its own.
+    /// Counts takings of places, so that a publisher knows whether its place is still its own.
     ticket: u64,
 }
 
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     Live(Live),
+    /// Another node feeds the show; encoders here stand by.
+    Following(Feed, Vec<Seat>),
     /// The show is over and stays readable until the time given.
-    Lingering(broadcast::Producer, i64),
+    Lingering {
+        until_us: i64,
+        _readable: broadcast::Producer,
+    },
     Gone,
 }
 
@@ -42,6 +51,7 @@ enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     seat: usize,
+    role: Role,
     ticket: u64,
 }
 
@@ -50,145 +60,206 @@ impl Room {
     pub(super) fn new(
         broadcast: broadcast::Producer,
         config: Config,
+        store: Store,
         instruments: Instruments,
         now: Now,
     ) -> Self {
         instruments.room_opened();
+        let consumer = broadcast.consumer();
+        let live = Live {
+            show: Show::new(broadcast),
+            seats: Vec::new(),
+            audio: None,
+        };
+        Self::with(
+            Stage::Live(live),
+            &consumer,
+            config,
+            store,
+            instruments,
+            now,
+        )
+    }
+
+    pub(super) fn with(
+        stage: Stage,
+        broadcast: &broadcast::Consumer,
+        config: Config,
+        store: Store,
+        instruments: Instruments,
+        now: Now,
+    ) -> Self {
         let info = broadcast.info();
         Self {
             name: info.room.clone(),
             epoch: info.epoch.clone(),
+            started_us: info.started_us,
             config,
+            store,
             instruments,
             opened_us: now.us,
             ticket: 0,
-            stage: Stage::Live(Live {
-                show: Show::new(broadcast),
-                seats: Vec::new(),
-                audio: None,
-            }),
+            stage,
         }
     }
 
     /// True while the show goes on and can be joined.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Live(_) | Stage::Following(..))
+    }
+
+    /// True while the show is this node's own.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Live(_))
     }
 
-    /// When the show was opened, in microseconds since 1970.
-    pub(super) fn started_us(&self) -> Option<i64> {
+    /// True while the show is this node's own, or an encoder stands by here.
+    pub(super) fn is_published(&self) -> bool {
         match &self.stage {
-            Stage::Live(live) => Some(live.show.info().started_us),
-            Stage::Lingering(broadcast, _) => Some(broadcast.info().started_us),
-            Stage::Gone => None,
+            Stage::Live(_) => true,
+            Stage::Following(_, seats) => !seats.iter().all(Seat::is_empty),
+            Stage::Lingering { .. } | Stage::Gone => false,
         }
     }
 
-    /// Takes the seat of a rendition: a new one, one that was left, or by taking over.
+    /// Puts another configuration in force.
+    pub(super) fn apply(&mut self, config: &Config) {
+        self.config.clone_from(config);
+    }
+
+    /// When the show was opened, in microseconds since 1970.
+    pub(super) fn started_us(&self) -> i64 {
+        self.started_us
+    }
+
+    fn seats(&mut self) -> Option<&mut Vec<Seat>> {
+        match &mut self.stage {
+            Stage::Live(live) => Some(&mut live.seats),
+            Stage::Following(_, seats) => Some(seats),
+            Stage::Lingering { .. } | Stage::Gone => None,
+        }
+    }
+
+    /// Takes a place in the seat of a rendition: a new one, one that was left, or by taking over.
     pub(super) fn join(
         &mut self,
         request: &Request,
         revoke: watch::Sender<Option<Revoked>>,
         now: Now,
     ) -> Result<Place, Refusal> {
-        let room = || self.name.clone();
-        let Stage::Live(live) = &mut self.stage else {
+        let role = request.role();
+        let (on_busy, renditions_max) = (self.config.on_busy, self.config.renditions_max);
+        let (room, instruments) = (self.name.clone(), self.instruments.clone());
+        let ticket = self.ticket + 1;
+        let Some(seats) = self.seats() else {
             return Err(Refusal::Stopping);
         };
-        let found = live
-            .seats
+        let found = seats
             .iter()
             .position(|seat| seat.rendition == request.rendition);
-        let busy = found.is_some_and(|seat| live.seats[seat].source.is_some());
-        if busy && self.config.on_busy == OnBusy::Refuse {
-            return Err(Refusal::Busy { room: room() });
+        let busy = found.is_some_and(|seat| seats[seat].source(role).is_some());
+        if busy && on_busy == OnBusy::Refuse {
+            return Err(Refusal::Busy { room });
         }
-        if found.is_none() && live.seats.len() >= self.config.renditions_max {
+        if found.is_none() && seats.len() >= renditions_max {
             return Err(Refusal::TooManyRenditions {
-                room: room(),
-                renditions_max: self.config.renditions_max,
+                room,
+                renditions_max,
             });
         }
-        let seat = found.unwrap_or_else(|| {
-            live.seats.push(Seat::new(request.rendition.clone()));
-            live.seats.len() - 1
+        let index = found.unwrap_or_else(|| {
+            seats.push(Seat::new(request.rendition.clone()));
+            seats.len() - 1
         });
-        if let Some((_, source)) = live.seats[seat].source.take() {
-            self.instruments.publisher_left();
+        let seat = &mut seats[index];
+        if let Some(source) = seat.leave(role, now) {
+            instruments.publisher_left();
             source.revoke.send_replace(Some(Revoked::TakenOver));
         }
-        let timeline = live.timeline(seat, now);
-        live.renew(seat);
-        self.ticket += 1;
-        self.instruments.publisher_came();
-        let instruments = self.instruments.clone();
-        let source = Source::new(request.peer, timeline, revoke, instruments, now);
-        live.seats[seat].source = Some((self.ticket, source));
+        instruments.publisher_came();
+        let source = Source::new(ticket, request.peer, revoke, instruments, now);
+        seat.sit(role, source, now);
+        self.ticket = ticket;
         Ok(Place {
-            seat,
-            ticket: self.ticket,
+            seat: index,
+            role,
+            ticket,
         })
     }
 
     /// A publisher goes, and the resume window opens. A goodbye opens it too: encoders say one
     /// when they reconnect by themselves or are restarted in the middle of a show.
     pub(super) fn leave(&mut self, place: Place, now: Now) {
-        let Stage::Live(live) = &mut self.stage else {
-            return;
-        };
-        let seat = &mut live.seats[place.seat];
-        if !matches!(&seat.source, Some((ticket, _)) if *ticket == place.ticket) {
-            return;
+        let Ok(seat) = self.seat(place) else { return };
+        if seat.leave(place.role, now).is_some() {
+            self.instruments.publisher_left();
         }
-        seat.source = None;
-        seat.left_us = now.us;
-        self.instruments.publisher_left();
     }
 
-    /// Ends the show; publishers that are still here are told `reason`.
+    /// Ends the show; publishers that are still here are told `reason`. What another node feeds
+    /// goes on there.
     pub(super) fn end(&mut self, reason: Revoked, now: Now) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Gone);
-        let Stage::Live(live) = stage else {
-            self.stage = stage;
-            return;
+        let seats = match std::mem::replace(&mut self.stage, Stage::Gone) {
+            Stage::Live(live) => {
+                self.instruments.room_ended();
+                tracing::info!(room = %self.name, epoch = %self.epoch, "broadcast ended");
+                let until_us = now.us + seconds(self.config.linger_seconds);
+                self.stage = Stage::Lingering {
+                    until_us,
+                    _readable: live.show.end(),
+                };
+                live.seats
+            }
+            Stage::Following(_, seats) => {
+                self.instruments.room_left();
+                seats
+            }
+            over @ (Stage::Lingering { .. } | Stage::Gone) => {
+                self.stage = over;
+                return;
+            }
         };
-        for (_, source) in live.seats.into_iter().filter_map(|seat| seat.source) {
+        for source in seats.iter().flat_map(Seat::sources) {
             self.instruments.publisher_left();
             source.revoke.send_replace(Some(reason));
         }
-        self.instruments.room_ended();
-        tracing::info!(room = %self.name, epoch = %self.epoch, "broadcast ended");
-        let until_us = now.us + seconds(self.config.linger_seconds);
-        self.stage = Stage::Lingering(live.show.end(), until_us);
     }
 
-    /// Takes an ended show off the store at once, for another one.
-    pub(super) fn dispose(&mut self, now: Now) {
-        self.end(Revoked::Stopping, now);
+    /// Takes the show off the store at once, whatever its stage.
+    pub(super) fn dispose(&mut self, reason: Revoked, now: Now) {
+        self.end(reason, now);
         self.stage = Stage::Gone;
     }
 
     /// Does what time asks for. Returns when to look again; `None` when nothing will come.
-    pub(super) fn poll(&mut self, now: Now) -> Option<i64> {
-        if let Some(reason) = self.over(now) {
-            self.end(reason, now);
+    /// `standby`: shows of other nodes are followed, whether or not somebody stands by here.
+    pub(super) fn poll(&mut self, standby: bool, now: Now) -> Option<i64> {
+        self.yield_to_successor(now);
+        if self.is_live() && now.us >= self.over_us() {
+            self.end(Revoked::Silent, now);
         }
         match &mut self.stage {
             Stage::Live(live) => {
                 let look_us = live.show.poll(now).unwrap_or(i64::MAX);
                 Some(look_us.min(self.over_us().max(now.us + 1)))
             }
-            Stage::Lingering(_, until_us) if now.us < *until_us => Some(*until_us),
-            Stage::Lingering(..) | Stage::Gone => {
+            Stage::Following(feed, seats) => {
+                feed.look(now);
+                let found = self.store.room(self.name.as_str());
+                let goes_on = found.is_some_and(|found| found.is(feed.broadcast()));
+                let wanted = standby || !seats.iter().all(Seat::is_empty);
+                if wanted && goes_on && !feed.broadcast().is_ended() {
+                    return Some(now.us + LOOK_US);
+                }
+                self.end(Revoked::Ended, now);
+                None
+            }
+            Stage::Lingering { until_us, .. } if now.us < *until_us => Some(*until_us),
+            Stage::Lingering { .. } | Stage::Gone => {
                 self.stage = Stage::Gone;
                 None
             }
         }
-    }
-
-    /// Why the show is over, if it is.
-    fn over(&self, now: Now) -> Option<Revoked> {
-        (self.is_live() && now.us >= self.over_us()).then_some(Revoked::Silent)
     }
 
     /// When the show is over unless somebody comes or a frame does.
@@ -198,11 +269,10 @@ impl Room {
         };
         let fed_us = live.show.fed_us().unwrap_or(self.opened_us);
         let silent_us = fed_us.saturating_add(seconds(self.config.end_after_silence_seconds));
-        if live.seats.iter().any(|seat| seat.source.is_some()) {
-            let joined_us = live.seats.iter().filter_map(|seat| seat.source.as_ref());
-            let joined_us = joined_us.map(|(_, source)| source.joined_us).max();
+        let sources = live.seats.iter().flat_map(Seat::sources);
+        if let Some(joined_us) = sources.map(|source| source.joined_us).max() {
             let patience = seconds(self.config.end_after_silence_seconds);
-            return silent_us.max(joined_us.unwrap_or(0).saturating_add(patience));
+            return silent_us.max(joined_us.saturating_add(patience));
         }
         let left_us = live.seats.iter().map(|seat| seat.left_us).max();
         left_us.unwrap_or(self.opened_us) + seconds(self.config.resume_seconds)
@@ -211,113 +281,84 @@ impl Room {
     // === what publishers hand in ===
 
     pub(super) fn metadata(&mut self, place: Place, metadata: Metadata) -> Result<(), Error> {
-        let (live, seat) = self.seat(place)?;
-        let Some((_, source)) = &mut live.seats[seat].source else {
-            return Ok(());
-        };
-        source.encoder = metadata.encoder;
-        source.frame_rate = metadata.frame_rate;
-        if let Some(expects) = metadata.has_video {
-            live.show.expect_video(expects);
+        if let Some(source) = self.seat(place)?.source_mut(place.role) {
+            source.encoder.clone_from(&metadata.encoder);
+            source.frame_rate = metadata.frame_rate;
+            source.expects_video = metadata.has_video;
         }
-        if let (Some(rate), Some(index)) = (metadata.frame_rate, live.seats[seat].video) {
-            live.show.announce_rate(index, rate);
+        if let Stage::Live(live) = &mut self.stage {
+            live.metadata(place.seat, place.role, &metadata);
         }
         Ok(())
     }
 
     pub(super) fn video_config(&mut self, place: Place, config: VideoConfig) -> Result<(), Error> {
-        let (live, seat) = self.seat(place)?;
-        live.configure_video(seat, config)
+        if let Some(source) = self.seat(place)?.source_mut(place.role) {
+            source.video = Some(config.clone());
+        }
+        match &mut self.stage {
+            Stage::Live(live) => live.video_config(place.seat, place.role, config),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn audio_config(&mut self, place: Place, config: AudioConfig) -> Result<(), Error> {
-        let (live, seat) = self.seat(place)?;
-        if let Some((_, source)) = &mut live.seats[seat].source {
+        if let Some(source) = self.seat(place)?.source_mut(place.role) {
             source.audio = Some(config.clone());
         }
-        match live.audio {
-            None => live.audio = Some((live.show.add_audio(&config)?, seat)),
-            Some((_, owner)) if owner != seat => return Ok(()),
-            Some(_) => {}
+        match &mut self.stage {
+            Stage::Live(live) => live.audio_config(place.seat, place.role, config),
+            _ => Ok(()),
         }
-        if let Some((index, _)) = live.audio {
-            live.show.configure_audio(index, config);
-        }
-        Ok(())
     }
 
     pub(super) fn video(&mut self, place: Place, unit: Unit, now: Now) -> Result<(), Error> {
         unit.check_size()?;
-        let (live, seat) = self.seat(place)?;
-        let in_band = live
-            .source(seat)
-            .and_then(|source| source.config_in_band(unit.key, &unit.payload));
+        let source = self.seat(place)?.source(place.role);
+        let in_band = source.and_then(|source| source.config_in_band(unit.key, &unit.payload));
         if let Some(config) = in_band {
-            tracing::info!(room = %live.show.info().room, name = config.name, "new parameter sets");
-            live.configure_video(seat, config)?;
+            tracing::info!(room = %self.name, name = config.name, "new parameter sets");
+            self.video_config(place, config)?;
         }
-        let Seat { video, source, .. } = &mut live.seats[seat];
-        let Some((_, source)) = source else {
-            return Ok(());
-        };
-        match video {
-            Some(index) => source.feed(&mut live.show, *index, Medium::Video, unit, now),
-            None => source.drop_frame(Loss::Unconfigured),
-        }
-        Ok(())
+        self.unit(place, Medium::Video, unit, now)
     }
 
     pub(super) fn audio(&mut self, place: Place, unit: Unit, now: Now) -> Result<(), Error> {
         unit.check_size()?;
-        let (live, seat) = self.seat(place)?;
-        live.adopt_audio(seat);
-        let Some((_, source)) = &mut live.seats[seat].source else {
-            return Ok(());
-        };
-        match live.audio {
-            Some((index, owner)) if owner == seat => {
-                source.feed(&mut live.show, index, Medium::Audio, unit, now);
+        self.seat(place)?;
+        self.unit(place, Medium::Audio, unit, now)
+    }
+
+    fn unit(&mut self, place: Place, medium: Medium, unit: Unit, now: Now) -> Result<(), Error> {
+        if let Stage::Following(feed, seats) = &mut self.stage {
+            let seat = &mut seats[place.seat];
+            let starts = seat.hear(place.role, medium, unit.key, now) == Beat::Start;
+            feed.look(now);
+            let free = starts && feed.can_be_succeeded(now);
+            if !free || !self.succeed(now) {
+                if let Some(source) = self.seat(place)?.source_mut(place.role) {
+                    source.stand_by(medium, &unit, now);
+                }
+                return Ok(());
             }
-            Some(_) => source.drop_frame(Loss::OtherAudio),
-            None => source.drop_frame(Loss::Unconfigured),
         }
-        Ok(())
+        let policy = self.config.return_to_primary;
+        match &mut self.stage {
+            Stage::Live(live) => live.unit((place.seat, place.role), medium, unit, policy, now),
+            _ => Err(Error::Revoked(Revoked::Ended)),
+        }
     }
 
     /// The seat of a publisher that may still use it.
-    fn seat(&mut self, place: Place) -> Result<(&mut Live, usize), Error> {
-        let Stage::Live(live) = &mut self.stage else {
+    fn seat(&mut self, place: Place) -> Result<&mut Seat, Error> {
+        let Some(seats) = self.seats() else {
             return Err(Error::Revoked(Revoked::Ended));
         };
-        match &live.seats[place.seat].source {
-            Some((ticket, _)) if *ticket == place.ticket => Ok((live, place.seat)),
+        let seat = &mut seats[place.seat];
+        match seat.source(place.role) {
+            Some(source) if source.ticket == place.ticket => Ok(seat),
             _ => Err(Error::Revoked(Revoked::TakenOver)),
         }
-    }
-
-    /// What the admin API shows; `None` once the show is over.
-    pub(super) fn status(&mut self, now: Now) -> Option<RoomStatus> {
-        let Stage::Live(live) = &mut self.stage else {
-            return None;
-        };
-        let stalled = live.show.is_stalled();
-        let publishers = live.seats.iter_mut().filter_map(|seat| {
-            let rendition = seat.rendition.clone();
-            let learnt = seat.video.map(|index| live.show.frames_per_second(index));
-            let (_, source) = seat.source.as_mut()?;
-            let status = source.status(rendition, stalled, now);
-            Some(PublisherStatus {
-                learnt_frames_per_second: learnt,
-                ..status
-            })
-        });
-        Some(RoomStatus {
-            room: self.name.clone(),
-            epoch: self.epoch.clone(),
-            stalled,
-            publishers: publishers.collect(),
-        })
     }
 }
 

@@ -10,13 +10,15 @@ use crate::ingest::publisher::meter::Meter;
 use crate::ingest::publisher::metrics::Instruments;
 use crate::ingest::publisher::show::Show;
 use crate::ingest::publisher::timeline::{Medium, Repair, Repairs, Timeline};
-use crate::ingest::publisher::{Now, PublisherStatus, Revoked};
+use crate::ingest::publisher::{Now, PublisherStatus, Revoked, Role};
 use crate::media::RoomName;
 use crate::media::codec::{AudioConfig, VideoCodec, VideoConfig, avc, opus};
 
 /// The clock, the configurations and the figures of one encoder.
 #[derive(Debug)]
 pub(super) struct Source {
+    /// Tells it from those who had its place before.
+    pub(super) ticket: u64,
     pub(super) peer: SocketAddr,
     since_us: i64,
     /// When it came, by the monotonic clock.
@@ -27,6 +29,7 @@ pub(super) struct Source {
     pub(super) audio: Option<AudioConfig>,
     pub(super) encoder: Option<String>,
     pub(super) frame_rate: Option<f64>,
+    pub(super) expects_video: Option<bool>,
     pub(super) meter: Meter,
     repairs: Repairs,
     dropped_frames: u64,
@@ -34,28 +37,38 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// An encoder that is not on air yet.
     pub(super) fn new(
+        ticket: u64,
         peer: SocketAddr,
-        timeline: Timeline,
         revoke: watch::Sender<Option<Revoked>>,
         instruments: Instruments,
         now: Now,
     ) -> Self {
         Self {
+            ticket,
             peer,
             since_us: now.unix_us,
             joined_us: now.us,
             revoke,
-            timeline,
+            timeline: Timeline::new(),
             video: None,
             audio: None,
             encoder: None,
             frame_rate: None,
+            expects_video: None,
             meter: Meter::default(),
             repairs: Repairs::default(),
             dropped_frames: 0,
             instruments,
         }
+    }
+
+    /// It comes on air, with a clock that goes on where the show stands.
+    pub(super) fn begin(&mut self, role: Role, timeline: Timeline, room: &RoomName) {
+        self.timeline = timeline;
+        self.instruments.begun(role);
+        tracing::info!(%room, peer = %self.peer, seat = role.name(), "on air");
     }
 
     /// The configuration that a key frame brings with itself, when it is another one.
@@ -140,6 +153,15 @@ impl Source {
         }
     }
 
+    /// Measures an access unit while another encoder is on air.
+    pub(super) fn stand_by(&mut self, medium: Medium, unit: &Unit, now: Now) {
+        let is_video = medium == Medium::Video;
+        self.meter.frame(unit.payload.len(), is_video, now.us);
+        if is_video && unit.key {
+            self.meter.key(i64::from(unit.stamp));
+        }
+    }
+
     /// Counts a frame that is left out.
     pub(super) fn drop_frame(&mut self, reason: Loss) {
         self.dropped_frames += 1;
@@ -156,19 +178,17 @@ impl Source {
         }
     }
 
-    pub(super) fn status(
-        &mut self,
-        rendition: Option<String>,
-        stalled: bool,
-        now: Now,
-    ) -> PublisherStatus {
+    /// What the admin API shows; what its seat knows is left open.
+    pub(super) fn status(&mut self, now: Now) -> PublisherStatus {
         let (bitrate_kbps, frames_per_second) = self.meter.rates(now.us);
         PublisherStatus {
-            rendition,
+            rendition: None,
+            seat: Role::Primary,
+            on_air: false,
             peer: self.peer,
             encoder: self.encoder.clone(),
             connected_us: self.since_us,
-            stalled,
+            stalled: false,
             learnt_frames_per_second: None,
             bitrate_kbps,
             frames_per_second,

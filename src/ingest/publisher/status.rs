@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::ingest::publisher::Repairs;
+use crate::ingest::publisher::feed::Pulse;
+use crate::ingest::publisher::room::{Room, Stage};
+use crate::ingest::publisher::{Now, Repairs, Role};
 use crate::media::RoomName;
 
 /// A room as its encoders feed it.
@@ -17,8 +19,17 @@ pub struct RoomStatus {
     pub epoch: Arc<str>,
     /// Nothing is heard and the playlists go on without media.
     pub stalled: bool,
+    /// Where the show comes from another node and the encoders here stand by.
+    pub feed: Option<FeedStatus>,
     /// The encoders that are connected, the first rendition first.
     pub publishers: Vec<PublisherStatus>,
+}
+
+/// A show that another node feeds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct FeedStatus {
+    /// How long ago its newest media came, in milliseconds.
+    pub age_ms: i64,
 }
 
 /// One connected encoder, over the last seconds.
@@ -26,6 +37,10 @@ pub struct RoomStatus {
 pub struct PublisherStatus {
     /// Its rendition; `None` for a plain push.
     pub rendition: Option<String>,
+    /// Its place: the primary encoder of the rendition, or its backup.
+    pub seat: Role,
+    /// It feeds the show; else it stands by.
+    pub on_air: bool,
     /// Its address.
     pub peer: SocketAddr,
     /// What it calls itself.
@@ -49,4 +64,38 @@ pub struct PublisherStatus {
     pub repairs: Repairs,
     /// Its frames that were left out.
     pub dropped_frames: u64,
+}
+
+impl Room {
+    /// What the admin API shows; `None` once the show is over.
+    pub(super) fn status(&mut self, now: Now) -> Option<RoomStatus> {
+        let mut publishers = Vec::new();
+        let (stalled, feed) = match &mut self.stage {
+            Stage::Live(live) => {
+                let stalled = live.show.is_stalled();
+                for seat in &mut live.seats {
+                    let learnt = seat.video.map(|index| live.show.frames_per_second(index));
+                    publishers.extend(seat.status(stalled, learnt, now));
+                }
+                (stalled, None)
+            }
+            Stage::Following(feed, seats) => {
+                publishers.extend(
+                    seats
+                        .iter_mut()
+                        .flat_map(|seat| seat.status(false, None, now)),
+                );
+                let age_ms = (now.us - feed.heard_us()) / 1000;
+                (feed.pulse(now) == Pulse::Lost, Some(FeedStatus { age_ms }))
+            }
+            Stage::Lingering { .. } | Stage::Gone => return None,
+        };
+        Some(RoomStatus {
+            room: self.name.clone(),
+            epoch: self.epoch.clone(),
+            stalled,
+            feed,
+            publishers,
+        })
+    }
 }

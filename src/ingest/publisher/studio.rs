@@ -92,7 +92,7 @@ impl Studio {
             .unwrap();
         let broadcast = producer.consumer();
         let instruments = Instruments::register(&Metrics::default());
-        let mut room = Room::new(producer, config.clone(), instruments, now);
+        let mut room = Room::new(producer, config.clone(), store.clone(), instruments, now);
         let place = room
             .join(&request(None), watch::channel(None).0, now)
             .unwrap();
@@ -136,10 +136,10 @@ impl Studio {
     pub(super) fn wait(&mut self, ms: i64) {
         let until = self.now.us + ms * 1000;
         while self.now.us < until {
-            let look = self.room.poll(self.now).unwrap_or(until).min(until);
+            let look = self.room.poll(false, self.now).unwrap_or(until).min(until);
             self.advance_to(look.max(self.now.us + 1));
         }
-        self.room.poll(self.now);
+        self.room.poll(false, self.now);
     }
 
     pub(super) fn advance_to(&mut self, us: i64) {
@@ -163,7 +163,7 @@ impl Studio {
                 return;
             }
             self.advance_to(start_us + (at * 1000.0) as i64);
-            self.room.poll(self.now);
+            self.room.poll(false, self.now);
             if is_video {
                 let stamp = video_ms(self.video_frames, self.frames_per_second);
                 let key = self.video_frames.is_multiple_of(self.gop_frames);
@@ -214,24 +214,7 @@ impl Studio {
 
     /// All groups of a track so far.
     pub(super) fn read(&self, track: &str) -> Vec<Read> {
-        let mut events = Vec::new();
-        let track = self.broadcast.track(track).unwrap();
-        track.read_from(Start::Oldest).read(&mut events, usize::MAX);
-        let mut groups: Vec<Read> = Vec::new();
-        for event in events {
-            match event {
-                Event::Group(head) => groups.push(Read {
-                    head: (*head).clone(),
-                    frames: Vec::new(),
-                }),
-                Event::Frame(frame) => {
-                    groups.last_mut().unwrap().frames.push((*frame).clone());
-                }
-                Event::GroupEnd | Event::Ended => {}
-                Event::Skipped => panic!("a group is missing"),
-            }
-        }
-        groups
+        read(&self.broadcast, track)
     }
 
     /// What holds for every track whatever happens; returns video and audio.
@@ -241,6 +224,91 @@ impl Studio {
         check_track(&video, 90_000, &timing);
         check_track(&audio, self.sample_rate, &timing);
         (video, audio)
+    }
+}
+
+/// One of several encoders of a room: 30 frames per second, a key frame every two seconds.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    pub(super) place: Place,
+    /// It is connected and sends nothing.
+    pub(super) muted: bool,
+    stamp_offset: u32,
+    pictures: u64,
+    sounds: u64,
+}
+
+impl Encoder {
+    /// Connects; `stamp_offset` sets its clock apart from those of others.
+    pub(super) fn join(room: &mut Room, request: &Request, stamp_offset: u32, now: Now) -> Self {
+        let place = room.join(request, watch::channel(None).0, now).unwrap();
+        room.video_config(place, video_config(30.0, 1)).unwrap();
+        room.audio_config(place, audio_config(48_000)).unwrap();
+        Self {
+            place,
+            muted: false,
+            stamp_offset,
+            pictures: 0,
+            sounds: 0,
+        }
+    }
+
+    /// Sends what a thirtieth of a second brings.
+    pub(super) fn send(&mut self, room: &mut Room, now: Now) {
+        let ms = self.pictures * 1000 / 30;
+        let key = self.pictures.is_multiple_of(60);
+        self.pictures += 1;
+        if !self.muted {
+            let payload = Bytes::from_static(&[0, 0, 0, 1, 0x41]);
+            let unit = self.unit(ms, key, payload);
+            room.video(self.place, unit, now).unwrap();
+        }
+        while self.sounds * 1_024 <= ms * 48 {
+            let sound_ms = self.sounds * 1_024 / 48;
+            self.sounds += 1;
+            if !self.muted {
+                let unit = self.unit(sound_ms, true, Bytes::from_static(&[0x21; 8]));
+                room.audio(self.place, unit, now).unwrap();
+            }
+        }
+    }
+
+    fn unit(&self, ms: u64, key: bool, payload: Bytes) -> Unit {
+        Unit {
+            stamp: self.stamp_offset.wrapping_add(ms as u32),
+            composition_ms: 0,
+            key,
+            payload,
+        }
+    }
+}
+
+/// All groups of a track so far.
+pub(super) fn read(broadcast: &broadcast::Consumer, track: &str) -> Vec<Read> {
+    let mut events = Vec::new();
+    let track = broadcast.track(track).unwrap();
+    track.read_from(Start::Oldest).read(&mut events, usize::MAX);
+    let mut groups: Vec<Read> = Vec::new();
+    for event in events {
+        match event {
+            Event::Group(head) => groups.push(Read {
+                head: (*head).clone(),
+                frames: Vec::new(),
+            }),
+            Event::Frame(frame) => {
+                groups.last_mut().unwrap().frames.push((*frame).clone());
+            }
+            Event::GroupEnd | Event::Ended => {}
+            Event::Skipped => panic!("a group is missing"),
+        }
+    }
+    groups
+}
+
+pub(super) fn backup_request() -> Request {
+    Request {
+        backup: true,
+        ..request(None)
     }
 }
 

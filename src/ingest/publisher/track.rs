@@ -8,10 +8,11 @@ use crate::ingest::publisher::Now;
 use crate::ingest::publisher::access::{Loss, Outcome};
 use crate::ingest::publisher::cutter::{Parts, group_max};
 use crate::ingest::publisher::pace::{AudioPace, Times, VideoPace};
-use crate::live::track::{GroupProducer, Producer};
+use crate::live::track::{Consumer, GroupProducer, Producer};
 use crate::media::broadcast::Timing;
 use crate::media::frame::{Flags, Stamps};
 use crate::media::group::{Head, Id};
+use crate::media::track::Info;
 use crate::media::{Frame, VIDEO_TIMESCALE, rescale};
 
 /// Groups of the leading track that a following one may be behind. One that is further behind gets
@@ -46,8 +47,10 @@ pub(super) struct Track {
     producer: Producer,
     pub(super) pace: Pace,
     pub(super) parts: Parts,
+    /// It has had a group.
+    started: bool,
     group: Option<GroupProducer>,
-    group_start: i64,
+    pub(super) group_start: i64,
     /// The longest that a group may be, in ticks.
     group_max: i64,
     /// The initialization in force and its number.
@@ -74,6 +77,7 @@ impl Track {
             producer,
             pace,
             parts,
+            started: false,
             group: None,
             group_start: 0,
             group_max: group_max(timing, timescale),
@@ -85,6 +89,30 @@ impl Track {
             gapping: false,
             resumed_us: None,
         }
+    }
+
+    /// Goes on with a track that another node has written so far, as it was when `last` was the
+    /// newest frame of its newest group. `heard_us`: when media last came.
+    pub(super) fn resume(&mut self, head: &Head, last: Times, heard_us: i64) {
+        self.started = true;
+        self.group_start = head.dts;
+        self.init = Some((head.init_id, head.init.clone()));
+        match &mut self.pace {
+            Pace::Video(pace) => pace.resume(last),
+            Pace::Audio(pace) => pace.resume(last),
+        }
+        let dts = rescale(last.dts, self.timescale(), VIDEO_TIMESCALE);
+        self.fed = Some((heard_us, dts));
+    }
+
+    /// What the track is.
+    pub(super) fn info(&self) -> &Info {
+        self.producer.info()
+    }
+
+    /// What readers of the track see.
+    pub(super) fn consumer(&self) -> Consumer {
+        self.producer.consumer()
     }
 
     /// Sets the initialization. False when it is the one in force, or due, already.
@@ -114,7 +142,7 @@ impl Track {
 
     /// True once it has a group.
     pub(super) fn is_started(&self) -> bool {
-        self.group.is_some()
+        self.started
     }
 
     /// True when nothing can go on before a new group: at the start, with a new initialization.
@@ -202,6 +230,7 @@ impl Track {
             group.finish();
         }
         self.parts.restart();
+        self.started = true;
         self.group_start = dts;
         if let Some(init) = self.next_init.take() {
             let number = self.init.as_ref().map_or(0, |(number, _)| number + 1);
@@ -262,7 +291,7 @@ impl Track {
 
     /// Opens the oldest group ahead without media.
     fn skip_group(&mut self) {
-        if self.ahead.pop_front_if(|_| self.group.is_none()).is_some() {
+        if self.ahead.pop_front_if(|_| !self.started).is_some() {
             return;
         }
         if let Some(cut) = self.ahead.pop_front() {

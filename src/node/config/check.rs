@@ -192,7 +192,7 @@ fn tls(config: &Config, role: Role, source: &Source<'_>, fault: &mut Report<'_>)
     if role == Role::Dev {
         return;
     }
-    if config.rtmp.tls_listen.is_some() && http.certificate.is_none() && role == Role::Origin {
+    if config.rtmp.tls_listen.is_some() && http.certificate.is_none() {
         fault(
             &["rtmp", "tls_listen"],
             "needs http.certificate and http.key: RTMPS serves them",

@@ -29,9 +29,9 @@ pub struct Config {
     pub node: NodeConfig,
     /// The live window.
     pub live: live::Config,
-    /// RTMP and RTMPS listeners (origin).
+    /// RTMP and RTMPS listeners (origin, and edges that hosts push to).
     pub rtmp: ingest::rtmp::Config,
-    /// What becomes of a push (origin).
+    /// What becomes of a push (where hosts push).
     pub publish: ingest::publisher::Config,
     /// The relay: its listener and its parents.
     pub relay: relay::Config,
@@ -98,7 +98,11 @@ impl Config {
 
     /// As [`Self::load`], from a text that is named `name` in faults.
     pub fn read(name: &str, text: &str, role: Role, overrides: &[Override]) -> Result<Self, Error> {
-        let (source, config, mut faults) = Source::read(name, text, overrides);
+        let (source, mut config, mut faults) = Source::read(name, text, overrides);
+        if role == Role::Edge && !source.sets(&["rtmp", "listen"]) {
+            // Hosts push to an edge where it says so.
+            config.rtmp.listen = None;
+        }
         faults.extend(check::meaning(&config, role, &source));
         faults.sort_by_key(Fault::order);
         if faults.is_empty() {
