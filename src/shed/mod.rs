@@ -38,10 +38,12 @@ pub struct Config {
     /// Shed when a budget is spent; `false`: measure only, and obey the operator.
     pub enabled: bool,
     /// CPU that the process may use, in percent of the cores it may run on (affinity and cgroup
-    /// quota count). 85: the rest is what a burst of joins or a key frame takes.
+    /// quota count). 75: the rest is what a burst of joins or a key frame takes, and keeps the way
+    /// of an order short.
     pub cpu_percent: u32,
     /// How late the tasks of a worker may get their turn, on average over a second, in
-    /// milliseconds. 250: a part of LL-HLS; beyond it players run dry whatever the CPU says.
+    /// milliseconds. 50: what a wake of all viewers of a worker may take (R1.3); it tells overload
+    /// that others on the machine cause, too.
     pub turn_ms: u32,
     /// What viewers may be sent, in Mbit/s; 0: no budget, as the speed of the line is not known.
     pub egress_mbps: u32,
@@ -61,8 +63,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             enabled: true,
-            cpu_percent: 85,
-            turn_ms: 250,
+            cpu_percent: 75,
+            turn_ms: 50,
             egress_mbps: 0,
             sockets_max: 0,
             memory_mb: 0,

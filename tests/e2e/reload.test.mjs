@@ -53,7 +53,8 @@ test("a configuration is read again under a running viewer", { timeout: 120_000 
 
   await t.test("SIGHUP reads it at once, and keys that have to wait are named", async () => {
     const before = await about(near);
-    const text = `${readFileSync(near.file, "utf8")}\n[live]\nwindow_seconds = 45\n[shed]\ncpu_percent = 80\n`;
+    const text = readFileSync(near.file, "utf8")
+      .replace("[shed]\n", "[live]\nwindow_seconds = 45\n\n[shed]\ncpu_percent = 80\n");
     writeFileSync(near.file, text);
     near.process.child.kill("SIGHUP");
     const after = await until("it is read", async () => {

@@ -29,8 +29,7 @@ test("each level does what it says, and nothing to orders", { timeout: 120_000 }
   const certificates = fleet(t);
   const top = await origin(t, certificates);
   const far = await edge(t, certificates, [top]);
-  // What this machine is busy with is not the test's matter.
-  const near = await edge(t, certificates, [top], { shed: { enabled: false, peers: [far.http] } });
+  const near = await edge(t, certificates, [top], { shed: { peers: [far.http] } });
   push(t, `rtmp://${top.address("rtmp.listen")}/live/${ROOM}`);
   await Promise.all([near, far].map((node) => renditions(node.http, ROOM)));
   await isOpen(ROOM, near);

@@ -21,6 +21,9 @@ use crate::live::broadcast;
 use crate::net::http::Sink;
 use crate::runtime::{Shutdown, clock};
 
+/// Viewers that are written to before other tasks of the worker have their turn: about a
+/// millisecond, so that an order beside a large audience waits no longer than that.
+const TURN_VIEWERS: usize = 256;
 /// How soon a queue that was full is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 /// How often viewers that take nothing are looked for.
@@ -207,7 +210,7 @@ impl Rows {
         let now = clock::now();
         let stuck = now.checked_sub(self.house.slow_close);
         let figures = self.house.figures.clone();
-        self.each(cx, |viewer, cx| {
+        self.some(cx, 0, usize::MAX, |viewer, cx| {
             if !viewer.is_blocked() {
                 return Outcome::Done;
             }
@@ -221,22 +224,29 @@ impl Rows {
     }
 
     async fn pass(&mut self, mut act: impl FnMut(&mut Viewer, &mut Context<'_>) -> Outcome) {
-        poll_fn(|cx| {
-            self.each(cx, &mut act);
-            Poll::Ready(())
-        })
-        .await;
+        let mut from = 0;
+        loop {
+            let start = from;
+            from = poll_fn(|cx| Poll::Ready(self.some(cx, start, TURN_VIEWERS, &mut act))).await;
+            if from >= self.viewers.len() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
-    /// Runs `act` for each viewer and lets go of those who are gone.
-    fn each(
+    /// Runs `act` for at most `count` viewers from the one at `from` on, and lets go of those who
+    /// are gone. Returns where the next one is.
+    fn some(
         &mut self,
         cx: &mut Context<'_>,
+        from: usize,
+        count: usize,
         mut act: impl FnMut(&mut Viewer, &mut Context<'_>) -> Outcome,
-    ) {
+    ) -> usize {
         let mut written = 0;
-        let mut index = 0;
-        while let Some(viewer) = self.viewers.get_mut(index) {
+        let mut index = from;
+        while let Some(viewer) = self.viewers.get_mut(index).filter(|_| index - from < count) {
             let outcome = act(viewer, cx);
             written += viewer.take_written();
             if outcome == Outcome::Gone {
@@ -246,6 +256,7 @@ impl Rows {
             }
         }
         self.house.figures.bytes.inc_by(written);
+        index
     }
 
     /// Lets the last bytes leave, for a bounded time.

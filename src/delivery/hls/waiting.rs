@@ -23,8 +23,9 @@ use crate::packaging::hls::{Directives, Position};
 use crate::runtime::TaskScope;
 use crate::runtime::clock::Instant;
 
-/// Replies written before others of the worker have their turn: some 20 ms of writing.
-const PASS_MAX: usize = 4096;
+/// Replies written, or requests woken, before other tasks of the worker have their turn: one or two
+/// milliseconds, so that an order beside a large audience waits no longer than that.
+const TURN_MAX: usize = 512;
 
 /// Encoded replies kept during a pass. Those who wait for the same part differ in `_HLS_skip` and
 /// coding; who asks for more than that has his own encoded, in place of all that are kept.
@@ -50,6 +51,8 @@ struct Room {
 #[derive(Debug, Default)]
 struct Gate {
     opened: Notify,
+    /// Requests that wait for it.
+    waiting: Cell<usize>,
     /// Those of them who can be written to, in the order of their coming.
     reloads: RefCell<BTreeMap<u64, Rc<Waiter>>>,
     came: Cell<u64>,
@@ -66,6 +69,9 @@ struct Waiter {
     direct: Direct,
     begun: RefCell<Option<(Begun, Duration)>>,
 }
+
+/// A request that waits, until dropped.
+struct Counted(Rc<Gate>);
 
 /// A reload in a gate's list, until dropped.
 struct Listed {
@@ -135,6 +141,7 @@ impl Ticket {
         reload: Option<&Reload>,
     ) -> Woken {
         let gate = self.0.gate(shelf, position);
+        let _one = Counted::new(&gate);
         let opened = gate.opened.notified();
         // The shelf may have moved on between the caller's look and the gate: nobody would open it.
         if shelf.is_past(position) {
@@ -176,7 +183,7 @@ impl Room {
     async fn open(&self, shelf: &Shelf, progress: &Progress) {
         while let Some(gate) = self.passed(progress) {
             gate.reply(shelf).await;
-            gate.opened.notify_waiters();
+            gate.wake().await;
         }
     }
 
@@ -199,10 +206,22 @@ impl Gate {
                 waiter.begun.replace(Some((begun, shelf.age())));
             }
             count += 1;
-            if count % PASS_MAX == 0 {
+            if count % TURN_MAX == 0 {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Wakes all who wait, some at a time: each of them is a task, and who comes meanwhile has its
+    /// turn after those that are woken, not after all.
+    async fn wake(&self) {
+        for _ in 0..self.waiting.get() / TURN_MAX {
+            for _ in 0..TURN_MAX {
+                self.opened.notify_one();
+            }
+            tokio::task::yield_now().await;
+        }
+        self.opened.notify_waiters();
     }
 
     fn next(&self) -> Option<Rc<Waiter>> {
@@ -239,6 +258,19 @@ impl Waiter {
         }
         replies.push((key, reply.clone()));
         Some(reply)
+    }
+}
+
+impl Counted {
+    fn new(gate: &Rc<Gate>) -> Self {
+        gate.waiting.set(gate.waiting.get() + 1);
+        Self(gate.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get() - 1);
     }
 }
 

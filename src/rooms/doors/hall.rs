@@ -26,6 +26,9 @@ use crate::rooms::doors::snapshot::Held;
 use crate::runtime::Shutdown;
 use crate::runtime::clock;
 
+/// Members that are written to before other tasks of the worker have their turn: about a
+/// millisecond, so that an order beside a large room waits no longer than that.
+const TURN_MEMBERS: usize = 256;
 /// How often connections are looked after.
 const TEND: Duration = Duration::from_secs(1);
 /// How long a hall stays without members, so that a wave of returns finds its position.
@@ -41,6 +44,8 @@ pub(super) struct Hall {
     moved: Notify,
     /// Members who are at the door.
     entering: Cell<usize>,
+    /// A batch is on its way to them, and nobody enters: he would get it too, or twice.
+    is_giving: Cell<bool>,
     is_over: Cell<bool>,
 }
 
@@ -91,6 +96,7 @@ impl Hall {
             rows: RefCell::new(rows),
             moved: Notify::new(),
             entering: Cell::default(),
+            is_giving: Cell::default(),
             is_over: Cell::default(),
         });
         (hall, turns)
@@ -109,7 +115,7 @@ impl Hall {
                     break;
                 }
                 turn = turns.recv() => match turn {
-                    Ok(Turn::Batch(batch)) => self.give(&batch),
+                    Ok(Turn::Batch(batch)) => self.give(&batch).await,
                     Ok(Turn::Settled(position)) => self.rows.borrow_mut().position = Some(position),
                     Ok(Turn::Reset) => self.unseat_all(None),
                     Ok(Turn::Over) | Err(RecvError::Closed) => {
@@ -174,6 +180,9 @@ impl Hall {
         ticket: &Ticket,
         hello: impl FnOnce(&Position, bool) -> Vec<u8>,
     ) -> Admission {
+        if self.is_giving.get() {
+            return Admission::Wait;
+        }
         let mut rows = self.rows.borrow_mut();
         let Some(here) = rows.position.clone() else {
             return match ticket.snapshot {
@@ -218,20 +227,14 @@ impl Hall {
         Admission::Seated
     }
 
-    /// Gives all members `batch` in one pass.
-    fn give(&self, batch: &Batch) {
-        let now = clock::now();
-        let mut rows = self.rows.borrow_mut();
-        rows.position = Some(batch.after.clone());
+    /// Gives all members `batch`, some in each turn.
+    async fn give(&self, batch: &Batch) {
+        self.rows.borrow_mut().position = Some(batch.after.clone());
         if batch.len() > 0 {
-            let mut forms: [Option<&Form>; FORMATS] = [None; FORMATS];
-            let seated = rows.members.len();
-            rows.each(|member| {
-                let form = forms[member.format as usize];
-                let form = form.unwrap_or_else(|| batch.form(member.format));
-                forms[member.format as usize] = Some(form);
-                member.give(form, now, &self.figures)
-            });
+            let seated = self.rows.borrow().members.len();
+            self.is_giving.set(true);
+            self.give_all(batch).await;
+            self.is_giving.set(false);
             self.figures.batches.inc();
             if batch.left_us > 0 && seated > 0 {
                 let delay_us = (clock::unix_us() - batch.left_us).max(0);
@@ -241,6 +244,7 @@ impl Hall {
                 .deliveries
                 .inc_by((seated * batch.len()) as u64);
         }
+        let (now, rows) = (clock::now(), self.rows.borrow());
         for item in &batch.personal {
             let Some(user) = &item.label.to else { continue };
             for member in rows.of_user(user) {
@@ -253,6 +257,26 @@ impl Hall {
             for member in rows.of_user(user) {
                 member.close(CloseCode::Banned, "you are banned from this room", now);
             }
+        }
+    }
+
+    async fn give_all(&self, batch: &Batch) {
+        let mut forms: [Option<&Form>; FORMATS] = [None; FORMATS];
+        let mut from = 0;
+        loop {
+            let now = clock::now();
+            let mut rows = self.rows.borrow_mut();
+            from = rows.some(from, TURN_MEMBERS, |member| {
+                let form = forms[member.format as usize];
+                let form = form.unwrap_or_else(|| batch.form(member.format));
+                forms[member.format as usize] = Some(form);
+                member.give(form, now, &self.figures)
+            });
+            if from >= rows.members.len() {
+                return;
+            }
+            drop(rows);
+            tokio::task::yield_now().await;
         }
     }
 
@@ -287,15 +311,17 @@ impl Hall {
         let (heartbeat, offline) = (config.heartbeat(), config.offline());
         let now = clock::now();
         let mut rows = self.rows.borrow_mut();
-        rows.each(|member| member.tend(heartbeat, offline, now, &self.figures));
+        let tend = |member: &Member| member.tend(heartbeat, offline, now, &self.figures);
+        rows.some(0, usize::MAX, tend);
     }
 }
 
 impl Rows {
-    /// Runs `act` for each member and lets go of those for whom it says false.
-    fn each(&mut self, mut act: impl FnMut(&Member) -> bool) {
-        let mut index = 0;
-        while let Some(member) = self.members.get(index) {
+    /// Runs `act` for at most `count` members from the one at `from` on, and lets go of those for
+    /// whom it says false. Returns where the next one is.
+    fn some(&mut self, from: usize, count: usize, mut act: impl FnMut(&Member) -> bool) -> usize {
+        let mut index = from;
+        while let Some(member) = self.members.get(index).filter(|_| index - from < count) {
             if act(member) {
                 index += 1;
                 continue;
@@ -308,6 +334,7 @@ impl Rows {
                 }
             }
         }
+        index
     }
 
     fn of_user(&self, user: &str) -> &[Rc<Member>] {

@@ -25,6 +25,8 @@ export function devArguments({ host = false, set = {} } = {}) {
   const settings = Object.fromEntries(
     [...listeners, "relay.listen", "admin.listen"].map((key) => [key, ANY]),
   );
+  // What this machine is busy with is not the tests' matter.
+  settings["shed.enabled"] = false;
   const args = ["--log-format", "json", "dev"];
   if (!host) args.push("--no-host");
   for (const [key, value] of Object.entries({ ...settings, ...set })) {
@@ -85,7 +87,9 @@ function merged(sections, more) {
 
 async function start(t, role, fleet, sections) {
   const node = { name: `${role}-${fleet.count()}` };
-  const all = merged({ node, admin: { listen: ANY }, relay: fleet.relay }, sections);
+  // What this machine is busy with is not the tests' matter.
+  const shed = { enabled: false };
+  const all = merged({ node, admin: { listen: ANY }, relay: fleet.relay, shed }, sections);
   const file = join(fleet.folder, `${all.node.name}.toml`);
   writeFileSync(file, toml(all));
   const process = new Process(t, BINARY, ["--log-format", "json", role, "-c", file]);
