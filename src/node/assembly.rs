@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{mpsc, watch};
 
-use crate::admin::{self, Fleet, NodeInfo, Sources};
+use crate::admin;
 use crate::delivery::{self, Delivery};
 use crate::ingest::{publisher, rtmp};
 use crate::live::{Exchange, Store};
@@ -24,7 +24,7 @@ use crate::node::services::Services;
 use crate::node::{ConfigOrigin, Error, Role};
 use crate::rooms;
 use crate::rooms::doors::Doors;
-use crate::runtime::{Shutdown, TaskScope, clock};
+use crate::runtime::{Shutdown, TaskScope};
 use crate::telemetry::Metrics;
 use crate::{net, relay, shed};
 
@@ -119,19 +119,19 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) exchange: Exchange,
     pub(super) metrics: Metrics,
-    desk: Option<publisher::Desk>,
-    rtmp: Option<rtmp::Server>,
-    children: Option<relay::Server>,
-    parents: Option<relay::Puller>,
-    report: watch::Sender<Bytes>,
-    delivery: Option<Delivery>,
-    doors: Option<Doors>,
+    pub(super) desk: Option<publisher::Desk>,
+    pub(super) rtmp: Option<rtmp::Server>,
+    pub(super) children: Option<relay::Server>,
+    pub(super) parents: Option<relay::Puller>,
+    pub(super) report: watch::Sender<Bytes>,
+    pub(super) delivery: Option<Delivery>,
+    pub(super) doors: Option<Doors>,
     pub(super) services: Services,
-    configuration: admin::Configuration,
+    pub(super) configuration: admin::Configuration,
     pub(super) origin: Option<OriginRooms>,
-    http: Option<net::Server>,
-    http_metrics: Option<net::http::Metrics>,
-    admin: Option<admin::Server>,
+    pub(super) http: Option<net::Server>,
+    pub(super) http_metrics: Option<net::http::Metrics>,
+    pub(super) admin: Option<admin::Server>,
 }
 
 impl Parts {
@@ -317,35 +317,7 @@ impl Parts {
 
     fn run(self, role: Role, scope: TaskScope, grace: Duration) -> Result<Node, Error> {
         let listeners = self.listeners();
-        let shutdown = scope.shutdown().clone();
-        let sources = Sources {
-            node: NodeInfo {
-                name: self.name.clone(),
-                role: role.as_str(),
-                version: env!("CARGO_PKG_VERSION"),
-                started_ms: clock::unix_us() / 1000,
-                listeners: listeners
-                    .iter()
-                    .map(|(key, at)| (*key, at.to_string()))
-                    .collect(),
-            },
-            store: self.store,
-            publishers: self.desk,
-            children: self.children.clone(),
-            parents: self.parents.clone(),
-            delivery: self.delivery.clone(),
-            exchange: self.exchange.clone(),
-            rooms: self.origin.as_ref().map(|rooms| rooms.authority.clone()),
-            doors: self.doors.clone(),
-            orders: self.origin.as_ref().map(|rooms| rooms.orders.clone()),
-            ledger: self.origin.as_ref().map(|rooms| rooms.ledger.clone()),
-            http: self.http_metrics,
-            fleet: Fleet::new(self.report.clone()),
-            shedding: self.services.shedding.clone(),
-            configuration: self.configuration.clone(),
-            metrics: self.metrics.clone(),
-            shutdown,
-        };
+        let sources = self.sources(role, &listeners, scope.shutdown());
         // The desk outlives the services it shows, so that a drain can be watched.
         let admin_shutdown = Shutdown::new();
         let admin = match self.admin {

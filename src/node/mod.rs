@@ -8,6 +8,7 @@ mod assembly;
 mod certificates;
 pub mod config;
 mod demo;
+mod desk;
 mod dev;
 mod interaction;
 mod notify;

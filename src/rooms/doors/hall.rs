@@ -261,23 +261,29 @@ impl Hall {
     }
 
     async fn give_all(&self, batch: &Batch) {
-        let mut forms: [Option<&Form>; FORMATS] = [None; FORMATS];
-        let mut from = 0;
-        loop {
-            let now = clock::now();
-            let mut rows = self.rows.borrow_mut();
-            from = rows.some(from, TURN_MEMBERS, |member| {
-                let form = forms[member.format as usize];
-                let form = form.unwrap_or_else(|| batch.form(member.format));
-                forms[member.format as usize] = Some(form);
-                member.give(form, now, &self.figures)
-            });
-            if from >= rows.members.len() {
-                return;
-            }
-            drop(rows);
+        let mut forms = [None; FORMATS];
+        let mut next = self.give_some(batch, 0, &mut forms);
+        while let Some(from) = next {
             tokio::task::yield_now().await;
+            next = self.give_some(batch, from, &mut forms);
         }
+    }
+
+    /// Gives `batch` to members from the one at `from` on; who is next, if anybody.
+    fn give_some<'a>(
+        &self,
+        batch: &'a Batch,
+        from: usize,
+        forms: &mut [Option<&'a Form>; FORMATS],
+    ) -> Option<usize> {
+        let now = clock::now();
+        let mut rows = self.rows.borrow_mut();
+        let next = rows.some(from, TURN_MEMBERS, |member| {
+            let form = &mut forms[member.format as usize];
+            let form = form.get_or_insert_with(|| batch.form(member.format));
+            member.give(form, now, &self.figures)
+        });
+        (next < rows.members.len()).then_some(next)
     }
 
     /// Gives `member` something of his own. False when he takes part no longer.
