@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rushlane::auth::{self, Gate};
 use rushlane::ingest::publisher::{self, Desk, OnBusy};
 use rushlane::ingest::rtmp::{Config, Server};
 use rushlane::live::track::{Event, Start};
@@ -66,7 +67,8 @@ impl Origin {
             ..publisher::Config::default()
         };
         let desk = Desk::new(store.clone(), publishers, &metrics, scope.clone());
-        let server = Server::bind(config, Some(tls), desk, &metrics).expect("free ports");
+        let gate = Gate::new(&auth::Config::default(), &metrics).expect("an open gate");
+        let server = Server::bind(config, Some(tls), (desk, gate), &metrics).expect("free ports");
         let plain = server.local_addr().expect("RTMP is on");
         let secure = server.tls_addr().expect("RTMPS is on");
         server.run(scope.clone()).expect("a runtime");

@@ -7,13 +7,14 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::admin::{
-    Configuration, Fleet, cut, fleet, interaction, openapi, orders, rooms, shedding,
+    Configuration, Fleet, cut, deny, fleet, interaction, openapi, orders, rooms, shedding,
 };
+use crate::auth::Gate;
 use crate::delivery::Delivery;
 use crate::ingest::publisher;
 use crate::ledger::Ledger;
@@ -78,6 +79,8 @@ pub struct Sources {
     pub shedding: shed::Controller,
     /// The configuration in force.
     pub configuration: Configuration,
+    /// Who may operate the node, and the deny list.
+    pub gate: Gate,
     /// All metrics.
     pub metrics: Metrics,
     /// The node's wish to stop.
@@ -106,6 +109,8 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .route("/api/v1/peers", get(peers))
         .route("/api/v1/fleet", get(fleet::get))
         .route("/api/v1/shed", get(shedding::status).post(shedding::force))
+        .route("/api/v1/deny", get(deny::list).post(deny::add))
+        .route("/api/v1/deny/{id}", delete(deny::remove))
         .route(
             "/api/v1/openapi.json",
             get(|| async { Json(openapi::document()) }),

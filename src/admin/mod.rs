@@ -11,6 +11,7 @@ mod browser;
 mod configuration;
 mod console;
 mod cut;
+mod deny;
 mod fleet;
 mod interaction;
 mod openapi;
@@ -36,7 +37,8 @@ pub struct Config {
     /// Where it listens; port 0 takes a free one. Leave it on loopback, or set `token` too.
     #[serde(with = "crate::net::listen")]
     pub listen: Option<SocketAddr>,
-    /// The bearer token that requests from other than loopback listeners must carry.
+    /// The bearer token that requests from other than loopback listeners must carry, unless they
+    /// carry an admin token that one of `auth.keys` has signed.
     pub token: Option<String>,
 }
 

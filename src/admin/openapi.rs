@@ -50,6 +50,18 @@ pub(super) fn document() -> Value {
                 "This node's report, with those of all nodes below it; made anew every 2 s.",
             ),
             "/api/v1/shed": shedding(),
+            "/api/v1/deny": deny(),
+            "/api/v1/deny/{id}": json!({ "delete": {
+                "summary": "Takes an entry off the deny list.",
+                "parameters": [
+                    { "name": "id", "in": "path", "required": true, "schema": { "type": "string" } },
+                ],
+                "responses": {
+                    "200": { "description": "Gone." },
+                    "404": { "description": "No such entry of this node." },
+                    "409": { "description": "This node keeps no deny list: ask an origin." },
+                },
+            } }),
             "/api/v1/openapi.json": object("This document."),
         },
     })
@@ -73,6 +85,20 @@ fn listed(summary: &str, query: &[&str]) -> Value {
     let limit = |name| json!({ "name": name, "in": "query", "schema": { "type": "string" } });
     path["get"]["parameters"] = query.iter().map(limit).collect();
     path["get"]["responses"]["404"] = json!({ "description": "This node keeps no ledger." });
+    path
+}
+
+fn deny() -> Value {
+    let mut path = posted(
+        "Withdraws access within seconds, on this node and all below: of a token (its id or the \
+         whole text), a user, or an address; what is given together must fit together.",
+        &json!({ "sub": "u_7", "room": "demo", "seconds": 86_400, "reason": "spam" }),
+    );
+    let responses = &mut path["post"]["responses"];
+    responses["400"] = json!({ "description": "The entry names nobody, or not well." });
+    responses["409"] = json!({ "description": "This node keeps no deny list: ask an origin." });
+    responses["507"] = json!({ "description": "The list is full." });
+    path["get"] = object("The deny list: all entries in force, with their authors.")["get"].take();
     path
 }
 

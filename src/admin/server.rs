@@ -1,26 +1,28 @@
 //! The admin listener: its own thread, its own runtime.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::admin::{Config, Error, Sources, api, browser, console, fleet};
+use crate::auth::Gate;
 use crate::net::{self, socket};
-use crate::runtime::{Shutdown, TaskScope};
+use crate::runtime::{Shutdown, TaskScope, clock};
 
 /// Open connections; further ones wait in the kernel's queue. 64: a few scrapers and dashboards.
 const CONNECTIONS_MAX: usize = 64;
@@ -34,11 +36,17 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// The pause after a failed accept: descriptors that ran out come back when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Who sent a request.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
 /// The open admin port.
 pub struct Server {
     listener: std::net::TcpListener,
     address: SocketAddr,
     token: Option<String>,
+    /// Whether a token is needed at all.
+    guarded: bool,
 }
 
 impl Server {
@@ -56,11 +64,11 @@ impl Server {
         };
         let listener = socket::tcp(address, false).map_err(fault)?;
         let taken = listener.local_addr().map_err(fault)?;
-        let token = config.token.clone().filter(|_| !taken.ip().is_loopback());
         Ok(Some(Self {
             listener,
             address: taken,
-            token,
+            token: config.token.clone(),
+            guarded: !taken.ip().is_loopback(),
         }))
     }
 
@@ -92,12 +100,10 @@ impl Server {
 
     async fn serve(self, sources: Sources, shutdown: Shutdown) -> std::io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let token = self.token;
-        let is_open = token.is_none() && self.address.ip().is_loopback();
+        let (token, gate, guarded) = (self.token, sources.gate.clone(), self.guarded);
+        let is_open = !guarded;
         let guard = middleware::from_fn(move |request: Request, next: Next| {
-            let allowed = token
-                .as_deref()
-                .is_none_or(|token| carries(&request, token));
+            let allowed = !guarded || is_operator(&request, token.as_deref(), &gate);
             async move {
                 if allowed {
                     next.run(request).await
@@ -139,8 +145,9 @@ async fn accept(listener: TcpListener, router: Router, scope: &TaskScope) {
     loop {
         let place = places.clone().acquire_owned().await;
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let connection = serve(stream, router.clone(), scope.shutdown().clone());
+            Ok((stream, peer)) => {
+                let router = router.clone().layer(Extension(Peer(peer.ip())));
+                let connection = serve(stream, router, scope.shutdown().clone());
                 scope.spawn("admin.connection", async move {
                     connection.await;
                     drop(place);
@@ -180,21 +187,24 @@ async fn serve(stream: TcpStream, router: Router, shutdown: Shutdown) {
     }
 }
 
-/// True when the request carries the bearer token. Compares all bytes whatever differs first.
-fn carries(request: &Request, token: &str) -> bool {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let Some(given) = header.and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) else {
+/// True when the request carries the node's own token, or an admin token that a key has signed.
+fn is_operator(request: &Request, token: Option<&str>, gate: &Gate) -> bool {
+    let field = request.headers().get(header::AUTHORIZATION);
+    let given = field.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let Some(given) = given else {
         return false;
     };
-    let differs = given
-        .iter()
-        .zip(token.as_bytes())
-        .fold(0, |acc, (a, b)| acc | (a ^ b));
-    given.len() == token.len() && differs == 0
+    if token.is_some_and(|token| given.as_bytes().ct_eq(token.as_bytes()).into()) {
+        return true;
+    }
+    let address = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    gate.is_operator(given, address, clock::unix_us() / 1_000_000)
 }
 
 fn unauthorized() -> Response {
-    let detail = "send `Authorization: Bearer TOKEN` with admin.token of the configuration";
+    let detail = "send `Authorization: Bearer TOKEN` with admin.token of the configuration, or a \
+                  token of `rushlane token admin --room '*'`";
     let mut response = api::problem(StatusCode::UNAUTHORIZED, detail).into_response();
     let challenge = header::HeaderValue::from_static("Bearer");
     response

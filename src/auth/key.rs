@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
 /// The shortest secret, in bytes: what HMAC-SHA256 yields (RFC 2104, section 3).
 pub const SECRET_BYTES_MIN: usize = 32;
+/// The shortest secret of a vendor's scheme, in bytes: what their consoles hand out.
+pub(super) const VENDOR_SECRET_BYTES_MIN: usize = 16;
 /// The longest id of a key, in bytes.
 pub const ID_BYTES_MAX: usize = 32;
 
@@ -24,11 +27,18 @@ pub struct KeyConfig {
     pub file: Option<PathBuf>,
 }
 
-/// A key that is ready to sign and to verify.
+/// A key of native tokens, ready to sign and to verify.
 #[derive(Clone)]
 pub struct Key {
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
     pub(super) hmac: hmac::Key,
+}
+
+/// A secret as it is written, for schemes that hash it themselves.
+#[derive(Clone)]
+pub(super) struct Secret {
+    pub(super) id: Arc<str>,
+    pub(super) text: String,
 }
 
 /// Why a key cannot be used.
@@ -52,66 +62,84 @@ pub enum KeyError {
     #[error("the key id {0:?}: use 1 to {ID_BYTES_MAX} of a-z A-Z 0-9 _ -")]
     Id(String),
     /// Too easy to guess.
-    #[error("the secret of key {id} has {bytes} bytes: use at least {SECRET_BYTES_MIN}")]
+    #[error("the secret of key {id} has {bytes} bytes: use at least {bytes_min}")]
     Short {
         /// Whose.
         id: String,
         /// How many it has.
         bytes: usize,
+        /// How many it needs.
+        bytes_min: usize,
     },
     /// Both forms at once.
     #[error("a key is either id and secret, or a file")]
     Both,
-    /// Two keys of one name.
-    #[error("two keys are called {0}")]
-    Twice(String),
-    /// More than anybody changes between.
-    #[error("{0} keys are above the limit of {max}", max = super::verifier::KEYS_MAX)]
-    TooMany(usize),
-    /// Tokens are asked for, and none could be verified.
-    #[error("mode = \"token\" needs at least one key")]
-    None,
+}
+
+impl KeyConfig {
+    /// Id and secret, from wherever they stand; the secret has at least `bytes_min` bytes.
+    pub(super) fn read(&self, bytes_min: usize) -> Result<Secret, KeyError> {
+        let secret = match &self.file {
+            None => Secret {
+                id: self.id.as_str().into(),
+                text: self.secret.clone(),
+            },
+            Some(path) if self.id.is_empty() && self.secret.is_empty() => read_file(path)?,
+            Some(_) => return Err(KeyError::Both),
+        };
+        if !is_id(&secret.id) {
+            return Err(KeyError::Id(secret.id.chars().take(ID_BYTES_MAX).collect()));
+        }
+        let bytes = secret.text.len();
+        if bytes < bytes_min {
+            let id = secret.id.to_string();
+            return Err(KeyError::Short {
+                id,
+                bytes,
+                bytes_min,
+            });
+        }
+        Ok(secret)
+    }
+}
+
+/// True for what a key or a tenant may be called.
+pub(super) fn is_id(id: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    !id.is_empty() && id.len() <= ID_BYTES_MAX && id.chars().all(allowed)
+}
+
+/// Reads a file with the line `ID:SECRET`.
+fn read_file(path: &Path) -> Result<Secret, KeyError> {
+    let text = std::fs::read_to_string(path).map_err(|error| KeyError::Unreadable {
+        path: path.to_owned(),
+        error,
+    })?;
+    match text.trim().split_once(':') {
+        Some((id, secret)) if !secret.contains('\n') => Ok(Secret {
+            id: id.into(),
+            text: secret.to_owned(),
+        }),
+        _ => Err(KeyError::Line {
+            path: path.to_owned(),
+        }),
+    }
 }
 
 impl Key {
-    /// A key from its parts.
-    pub fn new(id: &str, secret: &str) -> Result<Self, KeyError> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if id.is_empty() || id.len() > ID_BYTES_MAX || !id.chars().all(allowed) {
-            return Err(KeyError::Id(id.chars().take(ID_BYTES_MAX).collect()));
-        }
-        let bytes = secret.len();
-        if bytes < SECRET_BYTES_MIN {
-            let id = id.to_owned();
-            return Err(KeyError::Short { id, bytes });
-        }
-        Ok(Self {
-            id: id.to_owned(),
-            hmac: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
-        })
-    }
-
-    /// Reads a file with the line `ID:SECRET`.
+    /// The key in a file with the line `ID:SECRET`.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let text = std::fs::read_to_string(path).map_err(|error| KeyError::Unreadable {
-            path: path.to_owned(),
-            error,
-        })?;
-        match text.trim().split_once(':') {
-            Some((id, secret)) if !secret.contains('\n') => Self::new(id, secret),
-            _ => Err(KeyError::Line {
-                path: path.to_owned(),
-            }),
-        }
+        Self::open(&KeyConfig {
+            file: Some(path.to_owned()),
+            ..KeyConfig::default()
+        })
     }
 
     /// The key that an operator wrote down.
     pub fn open(config: &KeyConfig) -> Result<Self, KeyError> {
-        match &config.file {
-            None => Self::new(&config.id, &config.secret),
-            Some(path) if config.id.is_empty() && config.secret.is_empty() => Self::load(path),
-            Some(_) => Err(KeyError::Both),
-        }
+        let Secret { id, text } = config.read(SECRET_BYTES_MIN)?;
+        let hmac = hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
+        Ok(Self { id, hmac })
     }
 
     /// What tokens call it.
@@ -124,6 +152,12 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", self.id)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.id)
     }
 }
 

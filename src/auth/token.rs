@@ -1,5 +1,6 @@
-//! Tokens: claims and their signature as text.
+//! The native token: claims and their signature as text.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -17,7 +18,7 @@ pub const TOKEN_BYTES_MAX: usize = 1024;
 pub const ROOM_ANY: &str = "*";
 
 /// What a token is good for. One token, one purpose: who finds a play token in a shared link can
-/// neither speak nor publish.
+/// neither speak nor publish. Only who may be in a room may watch it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -25,7 +26,7 @@ pub enum Scope {
     Play,
     /// Push a show.
     Publish,
-    /// Be in a room: comment, like, order, and what the role allows.
+    /// Be in a room: watch, comment, like, order, and what the role allows.
     Interact,
     /// The admin API.
     Admin,
@@ -36,8 +37,9 @@ pub enum Scope {
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The id of the key that signed it.
-    pub kid: String,
+    /// The id of the key that signed it; for a tenant's key `TENANT:KEY`.
+    #[serde(default)]
+    pub kid: Arc<str>,
     /// What it is good for.
     pub scope: Scope,
     /// Where: a room, or [`ROOM_ANY`].
@@ -51,9 +53,29 @@ pub struct Claims {
     /// What he may do in the room.
     #[serde(default)]
     pub role: Role,
+    /// When it begins, in seconds since 1970; 0: at once.
+    #[serde(rename = "nbf", default, skip_serializing_if = "is_zero")]
+    pub nbf_s: i64,
     /// When it ends, in seconds since 1970.
     #[serde(rename = "exp")]
     pub exp_s: i64,
+    /// The token's own name, by which it can be denied; empty when it has none.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub jti: Arc<str>,
+    /// The only address it may be used from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+}
+
+impl Scope {
+    /// True when a token of this scope is good where `wanted` is needed.
+    pub(super) fn covers(self, wanted: Self) -> bool {
+        self == wanted || (self == Self::Interact && wanted == Self::Play)
+    }
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The token of `claims`, signed by `key`; the claims carry the key's id whatever they said.
@@ -93,9 +115,9 @@ impl<'a> Unproven<'a> {
         })
     }
 
-    /// The id of the key that it claims.
-    pub(super) fn kid(&self) -> &str {
-        &self.claims.kid
+    /// What it claims.
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// The claims, when `key` signed them. Compares in constant time.

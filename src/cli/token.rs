@@ -1,11 +1,13 @@
 //! `rushlane token`: a signed token, and the URL that it opens.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use ulid::Ulid;
 
 use crate::auth::{self, Claims, Key, ROOM_ANY, Scope};
 use crate::cli::USAGE;
@@ -40,6 +42,12 @@ pub struct Token {
     /// The key that signs it: a file with the line ID:SECRET
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
+    /// The token's own name, by which it can be denied; without it, one is made up
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// The only address it may be used from; without it, any
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
     /// Where the URL leads; without it, this machine
     #[arg(long, value_name = "URL")]
     base: Option<String>,
@@ -67,13 +75,20 @@ impl Token {
         let sub = if self.sub.is_empty() { "-" } else { &self.sub };
         Member::new(sub, &self.name, self.role).map_err(|fault| fault.to_string())?;
         let claims = Claims {
-            kid: String::new(),
+            kid: "".into(),
             scope: self.scope,
             room: self.room.as_str().into(),
             sub: self.sub.as_str().into(),
             name: self.name.trim().into(),
             role: self.role,
+            nbf_s: 0,
             exp_s: now_s + self.ttl,
+            jti: self
+                .id
+                .clone()
+                .unwrap_or_else(|| Ulid::new().to_string())
+                .into(),
+            ip: self.address,
         };
         let token = auth::sign(&key, &claims);
         let url = self.url(&token);
@@ -134,7 +149,8 @@ fn seconds(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Config, KeyConfig, Mode, Verifier};
+    use crate::auth::{Arrival, Config, Gate, KeyConfig, Mode};
+    use crate::telemetry::Metrics;
 
     fn token(scope: Scope, key_file: PathBuf) -> Token {
         Token {
@@ -145,6 +161,8 @@ mod tests {
             name: "Li".into(),
             role: Role::Host,
             key_file,
+            id: None,
+            address: None,
             base: None,
         }
     }
@@ -159,9 +177,21 @@ mod tests {
             file: Some(file.clone()),
             ..KeyConfig::default()
         }];
-        let mode = Mode::Token;
-        let verifier = Verifier::new(&Config { mode, keys }).unwrap();
-        let member = verifier.member(Some(&lines[0]), None, None, "demo", 1000);
+        let config = Config {
+            mode: Mode::Token,
+            keys,
+            ..Config::default()
+        };
+        let gate = Gate::new(&config, &Metrics::default()).unwrap();
+        let arrival = Arrival {
+            token: Some(&lines[0]),
+            user: None,
+            name: None,
+            room: "demo",
+            address: [127, 0, 0, 1].into(),
+            now_s: 1000,
+        };
+        let member = gate.member(&arrival).map(|(member, _)| member);
         assert_eq!(member, Ok(Member::new("u_1", "Li", Role::Host).unwrap()));
         assert_eq!(lines.len(), 1);
 

@@ -4,6 +4,7 @@
 pub mod amf0;
 mod chunks;
 mod cursor;
+pub mod form;
 mod varint;
 
 pub use chunks::Chunks;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use http::{Method, StatusCode};
 
+use crate::auth::Pass;
 use crate::delivery::flv::{self, Halls};
 use crate::delivery::hls::{self, Answers, Ask};
 use crate::delivery::reply::{self, Conditions};
@@ -35,7 +36,7 @@ impl Worker {
         }
     }
 
-    fn flv(&self, room: &str, query: &str, method: &Method) -> Response {
+    fn flv(&self, room: &str, query: &str, pass: Option<Pass>, method: &Method) -> Response {
         if self.halls.is_draining() {
             return reply::busy(1, "this node is going down: try another one");
         }
@@ -44,7 +45,7 @@ impl Worker {
             return hls::no_room();
         };
         let query = flv::Query::parse(query);
-        let body = query.and_then(|query| self.halls.body(broadcast, &query));
+        let body = query.and_then(|query| self.halls.body(broadcast, &query, pass));
         match body {
             // The length is not known and nobody shall sit down for a head alone.
             Ok(_) if *method == Method::HEAD => reply::live(reply::FLV, Body::empty()),
@@ -87,7 +88,10 @@ impl Service for Worker {
                 });
             }
             Some(Route::Index { room }) => return self.answers.index(room, conditions.gzip),
-            Some(Route::Flv { room }) => self.flv(room, query, &request.method),
+            Some(Route::Flv { room }) => {
+                let pass = request.extensions.get::<Pass>().cloned();
+                self.flv(room, query, pass, &request.method)
+            }
             Some(Route::Rooms) => {
                 let list = List::of(
                     &inner.store,

@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin;
+use crate::auth::Gate;
 use crate::delivery::{self, Delivery};
 use crate::ingest::{publisher, rtmp};
 use crate::live::{Exchange, Store};
@@ -151,6 +152,7 @@ impl Parts {
         let metrics = Metrics::default();
         let shedding = shed::Controller::new(&config.shed, &metrics);
         let services = Services {
+            gate: Gate::new(&config.auth, &metrics)?,
             rooms: rooms::Settings::new(&config.rooms, shedding.gauge()),
             shedding,
             moderation: None,
@@ -203,7 +205,7 @@ impl Parts {
         self.rtmp = Some(rtmp::Server::bind(
             config.rtmp.clone(),
             tls,
-            desk.clone(),
+            (desk.clone(), self.services.gate.clone()),
             metrics,
         )?);
         self.desk = Some(desk);
@@ -268,8 +270,10 @@ impl Parts {
         };
         let delivery = Delivery::new(&config.delivery, parts, metrics, &self.name);
         let services = (delivery.clone(), doors.clone());
+        let gate = self.services.gate.clone();
         let make = move |worker| -> Rc<dyn Service> {
             Rc::new(Routes {
+                gate: gate.clone(),
                 viewers: services.0.service(worker),
                 rooms: services.1.service(worker),
             })

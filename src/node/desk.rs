@@ -39,6 +39,7 @@ impl Parts {
             fleet: Fleet::new(self.report.clone()),
             shedding: self.services.shedding.clone(),
             configuration: self.configuration.clone(),
+            gate: self.services.gate.clone(),
             metrics: self.metrics.clone(),
             shutdown: shutdown.clone(),
         }

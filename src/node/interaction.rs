@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::auth::Verifier;
 use crate::ledger::Ledger;
 use crate::node::Error;
 use crate::node::assembly::Parts;
@@ -70,7 +69,7 @@ impl Parts {
         let parts = doors::Parts {
             store: self.store.clone(),
             exchange: self.exchange.clone(),
-            auth: Arc::new(Verifier::new(&config.auth)?),
+            auth: self.services.gate.clone(),
             moderation,
             metrics: self.metrics.clone(),
             node_name,

@@ -75,8 +75,8 @@ pub enum Error {
     #[error(transparent)]
     Rtmp(#[from] ingest::rtmp::Error),
     /// The keys of tokens.
-    #[error("auth.keys: {0}")]
-    Auth(#[from] auth::KeyError),
+    #[error("auth.{key}: {0}", key = .0.key())]
+    Auth(#[from] auth::Error),
     /// The list of words or the reviewer.
     #[error("moderation: {0}")]
     Moderation(#[from] rooms::moderation::Error),

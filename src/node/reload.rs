@@ -33,6 +33,7 @@ const CONDITION: &str = "configuration";
 /// Keys and sections that [`Services::apply`] puts in force; everything else waits for a restart.
 const LIVE: &[&str] = &[
     "node.log",
+    "auth",
     "rooms",
     "moderation.words_file",
     "moderation.links",
@@ -48,6 +49,7 @@ const LIVE: &[&str] = &[
 const AT_START: &[&str] = &[
     "rooms.limits.comments_in_flight_max",
     "rooms.limits.orders_in_flight_max",
+    "auth.deny_file",
 ];
 
 /// Where a node's configuration comes from.

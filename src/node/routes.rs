@@ -1,12 +1,23 @@
-//! The one table of who answers which path of the HTTP port.
+//! The one way in to the HTTP port: who may come in, and which service answers.
+//!
+//! Behind it no service sees a token: paths and queries are without, and what the gate says of the
+//! visitor is a [`Pass`](crate::auth::Pass) among the request's notes. Rooms ask the gate
+//! themselves, because a token is who somebody is there; to them it comes as a field.
 
 use std::rc::Rc;
 
-use crate::net::http::{Reply, Request, Service};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode, Uri};
+
+use crate::auth::{Gate, Refusal, Visit};
+use crate::net::http::{Body, Reply, Request, Response, Service, problem};
 use crate::rooms::doors::Doors;
+use crate::runtime::clock;
 
 /// The services of one worker.
 pub(super) struct Routes {
+    /// Who may come in.
+    pub(super) gate: Gate,
     /// Everything below `/rooms/ROOM/`.
     pub(super) rooms: Rc<dyn Service>,
     /// Media, pages, and the list of rooms at `/rooms`.
@@ -14,11 +25,106 @@ pub(super) struct Routes {
 }
 
 impl Service for Routes {
-    fn call(&self, request: Request) -> Reply {
-        if Doors::takes(request.uri.path()) {
-            self.rooms.call(request)
-        } else {
-            self.viewers.call(request)
+    fn call(&self, mut request: Request) -> Reply {
+        match self.admit(&mut request) {
+            Ok(To::Rooms) => self.rooms.call(request),
+            Ok(To::Viewers) => self.viewers.call(request),
+            Ok(To::Elsewhere(url)) => Reply::Ready(moved(&url)),
+            Err(refusal) => Reply::Ready(refused(&refusal)),
         }
     }
 }
+
+/// Where a request goes.
+enum To {
+    Rooms,
+    Viewers,
+    /// To the same playlist, behind a token that lasts.
+    Elsewhere(String),
+}
+
+impl Routes {
+    /// Asks the gate, and takes the credentials off.
+    fn admit(&self, request: &mut Request) -> Result<To, Refusal> {
+        let field = request.headers.get(header::AUTHORIZATION);
+        let visit = Visit {
+            path: request.uri.path(),
+            query: request.uri.query().unwrap_or_default(),
+            authorization: field.and_then(|value| value.to_str().ok()),
+            address: request.peer.ip(),
+            now_s: clock::unix_us() / 1_000_000,
+        };
+        let bare = visit.bare();
+        if Doors::takes(bare.path) {
+            let bearer = bare.token.map(|token| format!("Bearer {token}"));
+            let bearer = bearer.map(HeaderValue::try_from).transpose();
+            let bearer = bearer.map_err(|_| Refusal::Malformed)?;
+            let uri = rewritten(&visit, bare.path, &bare.query);
+            if let Some(bearer) = bearer {
+                request.headers.insert(header::AUTHORIZATION, bearer);
+            }
+            request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
+            return Ok(To::Rooms);
+        }
+        // A preflight can carry no token, and is told nothing.
+        if request.method == Method::OPTIONS {
+            return Ok(To::Viewers);
+        }
+        let grant = self.gate.play(&visit)?;
+        if let Some(url) = grant.elsewhere {
+            return Ok(To::Elsewhere(url));
+        }
+        let uri = rewritten(&visit, grant.path, &grant.query);
+        request.extensions.insert(grant.pass);
+        request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
+        Ok(To::Viewers)
+    }
+}
+
+/// The URI that services see, when it is another than that of `visit`.
+fn rewritten(visit: &Visit<'_>, path: &str, query: &str) -> Option<Uri> {
+    if (path, query) == (visit.path, visit.query) {
+        return None;
+    }
+    let text = match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    };
+    Some(Uri::try_from(text).expect("parts of a URI are one"))
+}
+
+/// A refusal as a problem that nothing keeps and pages of any origin may read.
+fn refused(refusal: &Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN);
+    let mut response = problem(status, &refusal.to_string());
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static("Bearer");
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    private(headers);
+    response
+}
+
+/// The way to the same playlist behind a token that lasts. The address holds the token: nothing
+/// may keep it.
+fn moved(url: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    let url = HeaderValue::try_from(url).expect("tokens, paths and queries are visible ASCII");
+    headers.insert(header::LOCATION, url);
+    private(headers);
+    response
+}
+
+fn private(headers: &mut HeaderMap) {
+    let any = HeaderValue::from_static("*");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    let no_store = HeaderValue::from_static("no-store");
+    headers.insert(header::CACHE_CONTROL, no_store);
+}
+
+#[cfg(test)]
+#[path = "routes_test.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! The services of a running node that take another configuration.
 
+use crate::auth::Gate;
 use crate::node::config::Config;
 use crate::rooms::{self, moderation};
 use crate::{shed, telemetry};
@@ -7,6 +8,7 @@ use crate::{shed, telemetry};
 /// Where a reload goes. Clones reach the same services.
 #[derive(Clone)]
 pub(super) struct Services {
+    pub(super) gate: Gate,
     pub(super) shedding: shed::Controller,
     pub(super) rooms: rooms::Settings,
     pub(super) moderation: Option<moderation::Rules>,
@@ -18,10 +20,12 @@ impl Services {
     ///
     /// Errors: what is wrong, for the operator.
     pub(super) fn apply(&self, config: &Config) -> Result<(), String> {
+        let keys = Gate::prepare(&config.auth).map_err(|error| format!("auth: {error}"))?;
         if let Some(moderation) = &self.moderation {
             let applied = moderation.apply(&config.moderation);
             applied.map_err(|error| format!("moderation: {error}"))?;
         }
+        self.gate.replace(keys);
         self.rooms.apply(&config.rooms);
         self.shedding.apply(&config.shed);
         set_log_filter(config);

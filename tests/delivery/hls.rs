@@ -249,6 +249,7 @@ async fn ended_show_gives_its_last_playlist_then_410() {
             peer: ([127, 0, 0, 1], 1).into(),
             body: bytes::Bytes::new(),
             upgrade: None,
+            extensions: http::Extensions::new(),
             direct: None,
         };
         let Reply::Ready(response) = service.call(request) else {

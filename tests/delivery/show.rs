@@ -208,6 +208,7 @@ impl Show {
             peer: ([127, 0, 0, 1], 1234).into(),
             body: Bytes::new(),
             upgrade: None,
+            extensions: http::Extensions::new(),
             direct: None,
         })
     }

@@ -9,13 +9,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
 
 use super::batch::Batch;
 use super::feed::Feed;
 use super::halls::Figures;
 use super::query::Selection;
 use super::viewer::{Outcome, Viewer};
+use crate::auth::Pass;
 use crate::delivery::viewers::Audience;
 use crate::live::broadcast;
 use crate::net::http::Sink;
@@ -41,6 +43,7 @@ pub(super) struct Hall {
 struct Newcomer {
     sink: Sink,
     fast: bool,
+    pass: Option<Pass>,
 }
 
 /// Limits and figures that all halls share.
@@ -61,8 +64,9 @@ impl Hall {
     }
 
     /// A viewer comes in; `fast`: it wants the pictures since the newest key frame at once.
-    pub(super) fn enter(&self, sink: Sink, fast: bool) {
-        self.door.borrow_mut().push_back(Newcomer { sink, fast });
+    pub(super) fn enter(&self, sink: Sink, fast: bool, pass: Option<Pass>) {
+        let newcomer = Newcomer { sink, fast, pass };
+        self.door.borrow_mut().push_back(newcomer);
         self.rung.notify_one();
     }
 
@@ -77,12 +81,14 @@ impl Hall {
     ) -> Rows {
         let mut feed = Feed::new(broadcast, &selection);
         let mut rows = Rows::new(house);
+        let mut denials = None;
         loop {
             tokio::select! {
                 biased;
                 () = drain.requested() => break,
                 () = feed.changed() => {}
                 () = self.rung.notified() => {}
+                () = changed(&mut denials) => rows.let_go(),
                 () = rows.tend() => {}
             }
             let batches = feed.read(clock::now());
@@ -90,7 +96,8 @@ impl Hall {
                 rows.give(batch, &feed).await;
             }
             if feed.is_ready() {
-                self.seat_newcomers(&mut feed, &mut rows).await;
+                self.seat_newcomers(&mut feed, &mut rows, &mut denials)
+                    .await;
             }
             let empty = rows.viewers.is_empty() && self.door.borrow().is_empty();
             if empty || feed.is_over() {
@@ -100,12 +107,19 @@ impl Hall {
         rows
     }
 
-    async fn seat_newcomers(&self, feed: &mut Feed, rows: &mut Rows) {
-        while let Some(Newcomer { sink, fast }) = self.pop() {
+    async fn seat_newcomers(&self, feed: &mut Feed, rows: &mut Rows, denials: &mut Denials) {
+        while let Some(Newcomer { sink, fast, pass }) = self.pop() {
             let opening = fast.then(|| feed.opening()).flatten();
             let outside = opening.is_none();
             let first = opening.unwrap_or_else(|| feed.preface());
-            let viewer = Viewer::new(sink, self.audience.seat(), feed.configs());
+            if denials.is_none() {
+                *denials = pass.as_ref().map(Pass::changes);
+            }
+            // He may have been denied on his way here.
+            if pass.as_ref().is_some_and(Pass::is_withdrawn) {
+                continue;
+            }
+            let viewer = Viewer::new(sink, pass, self.audience.seat(), feed.configs());
             rows.seat(viewer, &first, outside).await;
         }
     }
@@ -113,6 +127,19 @@ impl Hall {
     fn pop(&self) -> Option<Newcomer> {
         self.door.borrow_mut().pop_front()
     }
+}
+
+/// Changes when somebody may have to go; none until somebody is there.
+type Denials = Option<watch::Receiver<Bytes>>;
+
+/// Waits for the next change. Cancel-safe.
+async fn changed(denials: &mut Denials) {
+    if let Some(denials) = denials
+        && denials.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// The viewers of a hall.
@@ -221,6 +248,14 @@ impl Rows {
             }
             outcome
         });
+    }
+
+    /// Lets go of those who are denied access.
+    fn let_go(&mut self) {
+        let before = self.viewers.len();
+        self.viewers.retain(|viewer| !viewer.is_withdrawn());
+        let gone = before - self.viewers.len();
+        self.house.figures.closed_denied.inc_by(gone as u64);
     }
 
     async fn pass(&mut self, mut act: impl FnMut(&mut Viewer, &mut Context<'_>) -> Outcome) {

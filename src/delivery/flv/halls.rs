@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use super::hall::{Hall, House};
 use super::query::Selection;
 use super::{Config, Query, Refusal};
+use crate::auth::Pass;
 use crate::delivery::viewers::Audiences;
 use crate::live::broadcast;
 use crate::media::RoomName;
@@ -32,6 +33,7 @@ pub(super) struct Figures {
     pub(super) bytes: Counter,
     pub(super) skips: Counter,
     pub(super) closed_slow: Counter,
+    pub(super) closed_denied: Counter,
     pub(super) delay: Histogram,
 }
 
@@ -62,6 +64,7 @@ impl Builder {
             bytes: Counter::default(),
             skips: Counter::default(),
             closed_slow: Counter::default(),
+            closed_denied: Counter::default(),
             // 0.25 ms to 1 s: the goals are 2 ms in the middle and 10 ms at the end.
             delay: Histogram::new(exponential_buckets(0.000_25, 2.0, 13)),
         };
@@ -85,6 +88,11 @@ impl Builder {
                 "flv_closed_slow",
                 "Viewers closed without progress",
                 &figures.closed_slow,
+            ),
+            (
+                "flv_closed_denied",
+                "Viewers closed because their access was withdrawn",
+                &figures.closed_denied,
             ),
         ] {
             metrics.register("delivery", name, help, counter.clone());
@@ -124,12 +132,13 @@ impl Halls {
         self: &Rc<Self>,
         broadcast: broadcast::Consumer,
         query: &Query<'_>,
+        pass: Option<Pass>,
     ) -> Result<Body, Refusal> {
         let selection = query.select(&broadcast)?;
         let halls = self.clone();
         let fast = !query.wait;
         Ok(Body::Live(Box::new(move |sink| {
-            halls.hall(broadcast, selection).enter(sink, fast);
+            halls.hall(broadcast, selection).enter(sink, fast, pass);
         })))
     }
 

@@ -15,6 +15,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::batch::Batch;
+use crate::auth::Pass;
 use crate::delivery::viewers::Seat;
 use crate::net::http::Sink;
 use crate::runtime::clock::Instant;
@@ -42,6 +43,8 @@ pub(super) struct Viewer {
     stuck_since: Option<Instant>,
     /// Bytes written and not counted yet.
     written: u64,
+    /// What it was let in by.
+    pass: Option<Pass>,
     _seat: Seat,
 }
 
@@ -58,7 +61,7 @@ pub(super) enum Outcome {
 
 impl Viewer {
     /// A viewer that is given a start of file next, with version `configs` of the configurations.
-    pub(super) fn new(sink: Sink, seat: Seat, configs: u32) -> Self {
+    pub(super) fn new(sink: Sink, pass: Option<Pass>, seat: Seat, configs: u32) -> Self {
         Self {
             sink,
             backlog: VecDeque::new(),
@@ -69,12 +72,18 @@ impl Viewer {
             configs: Some(configs),
             stuck_since: None,
             written: 0,
+            pass,
             _seat: seat,
         }
     }
 
     pub(super) fn is_blocked(&self) -> bool {
         self.unflushed || !self.backlog.is_empty()
+    }
+
+    /// True once its holder is denied access.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.pass.as_ref().is_some_and(Pass::is_withdrawn)
     }
 
     /// True when it is a queue that must be tried again by the clock.

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep_until, timeout};
 
+use crate::auth::{Gate, Pass, Push};
 use crate::container::flv;
 use crate::ingest::publisher::{self, Desk, Publisher};
 use crate::ingest::rtmp::metadata;
@@ -31,10 +32,13 @@ pub(super) struct Connection<'a> {
     opened: clock::Instant,
     peer: SocketAddr,
     desk: &'a Desk,
+    gate: &'a Gate,
     metrics: &'a Metrics,
     shutdown: Shutdown,
     encoder: String,
     publisher: Option<Publisher>,
+    /// What it publishes by.
+    pass: Option<Pass>,
     /// What the last configurations were for: frames of other codecs are not taken.
     video: Option<VideoCodec>,
     audio: Option<AudioCodec>,
@@ -63,7 +67,7 @@ impl<'a> Connection<'a> {
     pub(super) fn new(
         limits: Limits,
         peer: SocketAddr,
-        desk: &'a Desk,
+        (desk, gate): (&'a Desk, &'a Gate),
         metrics: &'a Metrics,
         shutdown: Shutdown,
     ) -> Self {
@@ -72,10 +76,12 @@ impl<'a> Connection<'a> {
             opened: clock::now(),
             peer,
             desk,
+            gate,
             metrics,
             shutdown,
             encoder: String::new(),
             publisher: None,
+            pass: None,
             video: None,
             audio: None,
         }
@@ -133,6 +139,12 @@ impl<'a> Connection<'a> {
                     None => std::future::pending().await,
                 }
             };
+            let withdrawn = async {
+                match &self.pass {
+                    Some(pass) => pass.withdrawn().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 read = socket.read_buf(&mut buffer) => match read? {
                     0 => return Ok(End::Gone),
@@ -145,6 +157,7 @@ impl<'a> Connection<'a> {
                     self.session.handle_timeout(self.opened.elapsed());
                 }
                 reason = revoked => self.session.end(&reason.to_string()),
+                () = withdrawn => self.session.end("your access has been withdrawn"),
                 () = self.shutdown.requested() => self.session.end("this server is stopping"),
             }
         }
@@ -178,6 +191,7 @@ impl<'a> Connection<'a> {
             Event::Unpublished => {
                 if let Some(publisher) = self.publisher.take() {
                     self.metrics.publishers.dec();
+                    self.pass = None;
                     tracing::info!("unpublished");
                     publisher.close();
                 }
@@ -196,6 +210,21 @@ impl<'a> Connection<'a> {
             return;
         }
         tracing::Span::current().record("room", key.room.as_str());
+        let allowed = self.gate.publish(&Push {
+            room: key.room.as_str(),
+            name: &key.name,
+            query: key.query.expose(),
+            address: self.peer.ip(),
+            now_s: clock::unix_us() / 1_000_000,
+        });
+        let pass = match allowed {
+            Ok(pass) => pass,
+            Err(refusal) => {
+                tracing::info!(%refusal, "not let in");
+                self.session.refuse_publish(&refusal.to_string());
+                return;
+            }
+        };
         let request = publisher::Request {
             room: key.room,
             rendition: key.rendition,
@@ -208,6 +237,7 @@ impl<'a> Connection<'a> {
                 self.metrics.publishers.inc();
                 (self.video, self.audio) = (None, None);
                 self.publisher = Some(publisher);
+                self.pass = Some(pass);
                 self.session.accept_publish();
             }
             Err(refusal) => self.session.refuse_publish(&refusal.to_string()),

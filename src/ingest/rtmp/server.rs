@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
+use crate::auth::Gate;
 use crate::ingest::publisher::Desk;
 use crate::ingest::rtmp::Config;
 use crate::ingest::rtmp::connection::Connection;
@@ -47,6 +48,7 @@ struct Shared {
     config: Config,
     slots: Slots,
     desk: Desk,
+    gate: Gate,
     metrics: Metrics,
 }
 
@@ -55,7 +57,7 @@ impl Server {
     pub fn bind(
         config: Config,
         tls: Option<Arc<rustls::ServerConfig>>,
-        desk: Desk,
+        (desk, gate): (Desk, Gate),
         metrics: &telemetry::Metrics,
     ) -> Result<Self, Error> {
         let bind = |key, address| {
@@ -82,6 +84,7 @@ impl Server {
             config,
             slots,
             desk,
+            gate,
             metrics: Metrics::register(metrics),
         };
         Ok(Self {
@@ -167,7 +170,8 @@ fn spawn(
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let limits = shared.config.limits();
-        let connection = Connection::new(limits, peer, &shared.desk, &shared.metrics, shutdown);
+        let doors = (&shared.desk, &shared.gate);
+        let connection = Connection::new(limits, peer, doors, &shared.metrics, shutdown);
         match tls {
             None => connection.serve(socket).await,
             Some(tls) => {

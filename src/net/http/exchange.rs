@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::{Extensions, HeaderMap, Method, Uri};
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
@@ -49,6 +49,8 @@ pub struct Request {
     pub secure: bool,
     /// Who sent it.
     pub peer: SocketAddr,
+    /// What those who looked at it before have to say to the service: typed notes.
+    pub extensions: Extensions,
     /// The connection, when the reply may be begun by the service itself: a GET over plain HTTP/1.1
     /// that leaves the connection open.
     pub direct: Option<Direct>,

@@ -30,6 +30,7 @@ pub(super) fn request(
         protocol,
         secure: link.secure,
         peer: link.peer,
+        extensions: http::Extensions::new(),
         direct: None,
     }
 }

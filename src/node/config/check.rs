@@ -111,8 +111,14 @@ fn interaction(config: &Config, fault: &mut Report<'_>) {
         };
         fault(&["moderation", key], &error.to_string());
     }
-    if let Err(error) = auth::Verifier::new(&config.auth) {
-        fault(&["auth", "keys"], &error.to_string());
+    for error in auth::faults(&config.auth) {
+        fault(&["auth", error.key()], &error.to_string());
+    }
+    if !(60..=7 * 24 * 3600).contains(&config.auth.session_seconds) {
+        fault(
+            &["auth", "session_seconds"],
+            "use 60 seconds to 7 days (604800)",
+        );
     }
 }
 
@@ -232,10 +238,11 @@ fn admin(config: &Config, fault: &mut Report<'_>) {
     if let Some(listen) = admin.listen
         && !listen.ip().is_loopback()
         && admin.token.is_none()
+        && config.auth.keys.is_empty()
     {
         fault(
             &["admin", "listen"],
-            "is no loopback address: set admin.token too, or listen on 127.0.0.1",
+            "is no loopback address: set admin.token or auth.keys too, or listen on 127.0.0.1",
         );
     }
     if admin.token.as_ref().is_some_and(|token| token.len() < 16) {

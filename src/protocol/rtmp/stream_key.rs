@@ -18,8 +18,10 @@ pub struct StreamKey {
     pub rendition: Option<String>,
     /// One of several cameras of the room.
     pub camera: Option<String>,
-    /// Proof that the host may publish.
-    pub token: Option<Secret>,
+    /// The name as it was pushed to, with rendition and camera: what vendors' schemes sign.
+    pub name: String,
+    /// All parameters, joined by `&`: the proof that the host may publish is among them.
+    pub query: Secret,
     /// A stand-by publisher.
     pub backup: bool,
 }
@@ -73,16 +75,19 @@ impl StreamKey {
             _ => return Err(StreamKeyError::Application),
         };
         let (room, suffixes) = path.split_at(path.find(['@', '+']).unwrap_or(path.len()));
+        let queries = [app_query, name_query].into_iter();
+        let queries: Vec<&str> = queries.filter(|query| !query.is_empty()).collect();
+        let query = queries.join("&");
+        let is_backup = |parameter| matches!(parameter, "backup=1" | "backup=true");
         let mut key = Self {
             room: RoomName::parse(room)?,
             rendition: None,
             camera: None,
-            token: None,
-            backup: false,
+            backup: query.split('&').any(is_backup),
+            query: Secret(query),
+            name: path.clone(),
         };
         key.take_suffixes(suffixes)?;
-        key.take_parameters(app_query);
-        key.take_parameters(name_query);
         Ok(key)
     }
 
@@ -103,16 +108,6 @@ impl StreamKey {
             rest = others.chars();
         }
         Ok(())
-    }
-
-    fn take_parameters(&mut self, query: &str) {
-        for parameter in query.split('&') {
-            match parameter.split_once('=') {
-                Some(("token", token)) => self.token = Some(Secret(token.to_owned())),
-                Some(("backup", value)) => self.backup = value == "1" || value == "true",
-                _ => {}
-            }
-        }
     }
 }
 
@@ -142,7 +137,7 @@ mod tests {
             key.room,
             key.rendition.unwrap_or_default(),
             key.camera.unwrap_or_default(),
-            key.token.as_ref().map_or("", Secret::expose),
+            key.query.expose(),
             key.backup
         ))
     }
@@ -157,10 +152,18 @@ mod tests {
         check("live/r", "", r#"r "" "" "" false"#);
         check("live", "r@720p", r#"r "720p" "" "" false"#);
         check("live", "r+left@720p", r#"r "720p" "left" "" false"#);
-        check("live", "r?token=a.b&backup=1", r#"r "" "" "a.b" true"#);
-        check("live?token=a", "r", r#"r "" "" "a" false"#);
-        check("live?token=a", "r?token=b", r#"r "" "" "b" false"#);
-        check("live", "r?x&y=1", r#"r "" "" "" false"#);
+        check(
+            "live",
+            "r?token=a.b&backup=1",
+            r#"r "" "" "token=a.b&backup=1" true"#,
+        );
+        check("live?token=a", "r", r#"r "" "" "token=a" false"#);
+        check(
+            "live?token=a",
+            "r?token=b",
+            r#"r "" "" "token=a&token=b" false"#,
+        );
+        check("live", "r?x&y=1", r#"r "" "" "x&y=1" false"#);
     }
 
     #[test]

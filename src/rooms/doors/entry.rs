@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::auth::Pass;
 use crate::media::Class;
 use crate::protocol::interact::command::{
     COMMAND_BYTES_MAX, COMMENT_BYTES_MAX, COMMENT_CHARACTERS_MAX, LIKES_MAX, ORDER_BYTES_MAX,
@@ -32,6 +33,7 @@ const TRIES_MAX: usize = 5;
 #[derive(Debug, Clone)]
 pub(super) struct Guest {
     pub(super) who: interact::Member,
+    pub(super) pass: Pass,
     pub(super) address: IpAddr,
     pub(super) way: clerk::Way,
     /// Where he was, when he was here before.

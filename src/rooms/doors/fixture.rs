@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -16,7 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::auth::{self, Verifier};
+use crate::auth::{self, Gate};
 use crate::net::http::{Body, Duplex, Protocol, Reply, Request, Response, Service, Upgrade};
 use crate::rooms::doors::fake::{Fake, WAIT};
 use crate::rooms::doors::{Doors, Parts};
@@ -72,7 +71,7 @@ impl Node {
             Parts {
                 store: origin.store.clone(),
                 exchange: origin.exchange.clone(),
-                auth: Arc::new(Verifier::new(&auth::Config::default()).unwrap()),
+                auth: Gate::new(&auth::Config::default(), &metrics).unwrap(),
                 moderation: rules,
                 metrics,
                 node_name: "n".into(),
@@ -136,6 +135,7 @@ pub(super) fn request(method: Method, path: &str, body: &str) -> Request {
         protocol: Protocol::H1,
         secure: false,
         peer: (Ipv4Addr::LOCALHOST, 1).into(),
+        extensions: http::Extensions::new(),
         direct: None,
     }
 }

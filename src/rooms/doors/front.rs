@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::auth::Verifier;
+use crate::auth;
 use crate::media::broadcast::epoch_at;
 use crate::net::http::Service;
 use crate::rooms::Settings;
@@ -24,7 +24,7 @@ pub struct Doors(Arc<Inner>);
 struct Inner {
     settings: Settings,
     node_name: Arc<str>,
-    auth: Arc<Verifier>,
+    auth: auth::Gate,
     gate: Gate,
     clerk: Clerk,
     figures: Figures,
@@ -60,7 +60,7 @@ impl Doors {
         }))
     }
 
-    /// True for paths that [`Self::service`] answers: `/rooms/ROOM/...`, also behind `/t/TOKEN`.
+    /// True for paths that [`Self::service`] answers: `/rooms/ROOM/...`.
     #[must_use]
     pub fn takes(path: &str) -> bool {
         route::is_below_rooms(path)

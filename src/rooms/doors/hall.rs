@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::media::Class;
@@ -103,7 +103,13 @@ impl Hall {
     }
 
     /// Serves the hall until nobody has come for a while, the room is over, or `drain` is wanted.
-    pub(super) async fn run(self: Rc<Self>, mut turns: broadcast::Receiver<Turn>, drain: Shutdown) {
+    /// With each of `denials`, members are looked through for those who must go.
+    pub(super) async fn run(
+        self: Rc<Self>,
+        mut turns: broadcast::Receiver<Turn>,
+        mut denials: watch::Receiver<Bytes>,
+        drain: Shutdown,
+    ) {
         let mut tends = tokio::time::interval(TEND);
         tends.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut empty = 0;
@@ -129,6 +135,11 @@ impl Hall {
                         self.unseat_all(position);
                     }
                 },
+                Ok(()) = denials.changed() => {
+                    let now = clock::now();
+                    let mut rows = self.rows.borrow_mut();
+                    rows.each(|member| member.keep_if_allowed(now));
+                }
                 _ = tends.tick() => {
                     self.tend();
                     empty = if self.is_empty() { empty + 1 } else { 0 };

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::auth::Pass;
 use crate::media::Class;
 use crate::protocol::interact;
 use crate::protocol::websocket::{self, CloseCode};
@@ -24,11 +25,16 @@ use crate::runtime::clock::Instant;
 /// How long an event may wait for its member (R5.8).
 pub(super) const BEHIND_MAX: Duration = Duration::from_secs(10);
 
+/// What somebody is told whose access ends.
+pub(super) const WITHDRAWN: &str = "your access has been withdrawn";
+
 /// A member's connection. Shared by the hall, which writes, and the member's own task, which reads
 /// and writes what the hall had to leave.
 pub(super) struct Member {
     /// Who it is.
     pub(super) who: interact::Member,
+    /// What he was let in by.
+    pass: Pass,
     /// How it reads.
     pub(super) format: Format,
     queue_bytes_max: usize,
@@ -72,7 +78,7 @@ pub(super) enum State {
 
 impl Member {
     pub(super) fn new(
-        who: interact::Member,
+        (who, pass): (interact::Member, Pass),
         format: Format,
         wire: Wire,
         queue_bytes_max: usize,
@@ -88,6 +94,7 @@ impl Member {
         };
         Self {
             who,
+            pass,
             format,
             queue_bytes_max,
             inner: RefCell::new(inner),
@@ -210,6 +217,15 @@ impl Member {
             inner.push(Class::Order, last, now);
         }
         inner.wake();
+    }
+
+    /// Ends the connection if its holder has been denied access since. False then.
+    pub(super) fn keep_if_allowed(&self, now: Instant) -> bool {
+        let withdrawn = self.pass.is_withdrawn();
+        if withdrawn {
+            self.close(CloseCode::Banned, WITHDRAWN, now);
+        }
+        !withdrawn
     }
 
     /// The peer has gone.

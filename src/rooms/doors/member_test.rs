@@ -11,6 +11,7 @@ fn member(queue_bytes_max: usize) -> (Member, mpsc::Receiver<Bytes>, Figures) {
     let (queue, taken) = mpsc::channel(1);
     let who = interact::Member::new("u", "", Role::Viewer).unwrap();
     let now = clock::now();
+    let who = (who, Pass::of_nobody());
     let member = Member::new(who, Format::Json, Wire::Queue(queue), queue_bytes_max, now);
     member.seat();
     (member, taken, Figures::new(&Metrics::default()))

@@ -51,7 +51,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::auth::Verifier;
+use crate::auth::Gate;
 use crate::live::{Exchange, Store};
 use crate::rooms::moderation;
 use crate::runtime::TaskScope;
@@ -66,7 +66,7 @@ pub struct Parts {
     /// Where members' commands go.
     pub exchange: Exchange,
     /// Says who a member is.
-    pub auth: Arc<Verifier>,
+    pub auth: Gate,
     /// Says what he may say.
     pub moderation: moderation::Rules,
     /// Where figures are registered.

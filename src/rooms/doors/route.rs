@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use crate::coding::form;
 use crate::media::RoomName;
 use crate::media::broadcast::EPOCH_BYTES_MAX;
 use crate::protocol::interact::command::is_order_key;
@@ -16,8 +17,6 @@ const ORDERS_MAX: usize = 16;
 /// A path of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route<'a> {
-    /// From `/t/TOKEN/...`.
-    pub(super) token: Option<&'a str>,
     pub(super) room: RoomName,
     pub(super) door: Door<'a>,
 }
@@ -43,28 +42,18 @@ pub(super) enum Door<'a> {
     Order(&'a str),
 }
 
-/// The token before a path, and the path below `/rooms/`.
-fn below_rooms(path: &str) -> Option<(Option<&str>, &str)> {
-    let (token, path) = match path.strip_prefix("/t/") {
-        Some(rest) => {
-            let (token, rest) = rest.split_once('/')?;
-            (Some(token), rest)
-        }
-        None => (None, path.strip_prefix('/')?),
-    };
-    Some((token, path.strip_prefix("rooms/")?))
-}
+/// What all paths of rooms begin with.
+const ROOMS: &str = "/rooms/";
 
 /// True for every path below `/rooms/`, whether or not something is there.
 pub(super) fn is_below_rooms(path: &str) -> bool {
-    below_rooms(path).is_some()
+    path.starts_with(ROOMS)
 }
 
 impl<'a> Route<'a> {
     /// What `path` names; `None`: nothing could be there.
     pub(super) fn parse(path: &'a str) -> Option<Self> {
-        let (token, path) = below_rooms(path)?;
-        let (room, door) = path.split_once('/')?;
+        let (room, door) = path.strip_prefix(ROOMS)?.split_once('/')?;
         let door = match door {
             "ws" => Door::WebSocket,
             "wt" => Door::WebTransport,
@@ -79,7 +68,7 @@ impl<'a> Route<'a> {
             }
         };
         let room = RoomName::parse(room).ok()?;
-        Some(Self { token, room, door })
+        Some(Self { room, door })
     }
 }
 
@@ -170,29 +159,8 @@ fn position(epoch: &str, c0: u64, c1: u64) -> Option<Position> {
 fn pairs(query: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     query.split('&').filter_map(|field| {
         let (key, value) = field.split_once('=')?;
-        Some((key, unescape(value)?))
+        Some((key, form::unescape(value)?))
     })
-}
-
-/// Percent-decoding, with `+` for spaces, as forms are written.
-fn unescape(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Some(text.into());
-    }
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                let (high, low) = (digit()?, digit()?);
-                (high * 16 + low) as u8
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(out).ok().map(Cow::from)
 }
 
 #[cfg(test)]
@@ -213,10 +181,7 @@ mod tests {
         ];
         for (path, door) in table {
             let path = format!("/rooms/r/{path}");
-            let route = Route::parse(&path).expect("a door");
-            assert_eq!((route.door, route.token), (door, None));
-            let path = format!("/t/a.b{path}");
-            assert_eq!(Route::parse(&path).expect("a door").token, Some("a.b"));
+            assert_eq!(Route::parse(&path).expect("a door").door, door);
         }
         for path in [
             "/rooms/r",
@@ -226,7 +191,6 @@ mod tests {
             "/rooms/r%20/ws",
             "/rooms/r/orders/short",
             "/rooms/r/orders/a/b-long-key",
-            "/t/x",
             "/live/r/ws",
         ] {
             assert_eq!(Route::parse(path), None, "{path}");
@@ -235,10 +199,10 @@ mod tests {
 
     #[test]
     fn rooms_are_told_from_media_and_pages() {
-        for path in ["/rooms/a/ws", "/rooms/a", "/t/abc.def/rooms/a/events"] {
+        for path in ["/rooms/a/ws", "/rooms/a"] {
             assert!(is_below_rooms(path), "{path}");
         }
-        for path in ["", "/", "/rooms", "/live/rooms/a", "/t/rooms/a", "rooms/a"] {
+        for path in ["", "/", "/rooms", "/live/rooms/a", "rooms/a"] {
             assert!(!is_below_rooms(path), "{path}");
         }
     }

@@ -10,7 +10,7 @@ use http::Method;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::timeout;
 
-use crate::auth::{self, Verifier};
+use crate::auth::{self, Arrival};
 use crate::media::RoomName;
 use crate::net::http::{
     Body, Duplex, Reader, Reply, Request, Response, Service, Session as Transport, Upgrade,
@@ -41,7 +41,7 @@ const STREAM_WAIT: Duration = Duration::from_secs(10);
 pub(super) struct House {
     pub(super) settings: Settings,
     pub(super) node_name: Arc<str>,
-    pub(super) auth: Arc<Verifier>,
+    pub(super) auth: auth::Gate,
     pub(super) gate: Gate,
     pub(super) clerk: Clerk,
     pub(super) figures: Figures,
@@ -95,16 +95,25 @@ impl House {
     /// Who comes, and to which room.
     fn admit(&self, request: &Request, route: &Route<'_>) -> Result<(Visit, Guest, bool), Refusal> {
         let query = Query::parse(request.uri.query().unwrap_or(""), &request.headers);
-        let token = route.token.or(query.token.as_deref());
         let (room, now_s) = (route.room.as_str(), clock::unix_us() / 1_000_000);
-        let (user, name) = (query.user.as_deref(), query.name.as_deref());
-        let who = self.auth.member(token, user, name, room, now_s);
-        let who = who.map_err(|error| not_let_in(&error))?;
+        let address = request.peer.ip();
+        let arrival = Arrival {
+            token: query.token.as_deref(),
+            user: query.user.as_deref(),
+            name: query.name.as_deref(),
+            room,
+            address,
+            now_s,
+        };
+        let entered = self.auth.member(&arrival);
+        let (who, pass) = entered.map_err(|error| not_let_in(&error))?;
         let visit = self.registry.visit(&route.room)?;
-        let load = self.auth.is_load(query.load.as_deref(), room, now_s);
+        let load = query.load.as_deref();
+        let load = self.auth.is_load(load, room, address, now_s);
         let guest = Guest {
             who,
-            address: request.peer.ip(),
+            pass,
+            address,
             way: self.clerk.way(load),
             from: query.from,
             orders: query.orders,
@@ -160,10 +169,12 @@ impl House {
         let name = room.name.clone();
         self.halls.borrow_mut().insert(name.clone(), hall.clone());
         let (house, served) = (self.clone(), hall.clone());
+        let denials = self.auth.denied().policy();
         // Unconstrained: a pass over all members is one step of work, and tokio's budget would make
         // every member past the 128th look as if its socket were full.
         let work = tokio::task::unconstrained(async move {
-            served.clone().run(turns, house.drain.clone()).await;
+            let drain = house.drain.clone();
+            served.clone().run(turns, denials, drain).await;
             let mut halls = house.halls.borrow_mut();
             if halls
                 .get(&name)
@@ -220,7 +231,8 @@ impl Chair {
         let counted = Counted::new(&house, door);
         let hall = house.hall(&room);
         let bytes_max = house.settings.config().send_queue_bytes;
-        let member = Member::new(guest.who.clone(), format, wire, bytes_max, clock::now());
+        let who = (guest.who.clone(), guest.pass.clone());
+        let member = Member::new(who, format, wire, bytes_max, clock::now());
         let scope = house.scope.clone();
         let session = Session::new(house, hall, Rc::new(member), guest, reader);
         scope.spawn_local("rooms.member", async move {

@@ -145,7 +145,10 @@ impl Session {
                 resumed,
             )
         };
-        entry::enter(&self.hall, &self.house.clerk, &self.member, from, hello).await
+        entry::enter(&self.hall, &self.house.clerk, &self.member, from, hello).await?;
+        // Who is denied while he enters is in nobody's list yet.
+        self.member.keep_if_allowed(clock::now());
+        Ok(())
     }
 
     /// Tells somebody who cannot come in why not.

@@ -232,6 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             protocol: Protocol::H1,
             secure: self.link.secure,
             peer: self.link.peer,
+            extensions: http::Extensions::new(),
             direct,
         });
         let response = match reply {
