@@ -53,9 +53,9 @@ pub(super) fn document() -> Value {
             "/api/v1/deny": deny(),
             "/api/v1/deny/{id}": json!({ "delete": {
                 "summary": "Takes an entry off the deny list.",
-                "parameters": [
-                    { "name": "id", "in": "path", "required": true, "schema": { "type": "string" } },
-                ],
+                "parameters": [{
+                    "name": "id", "in": "path", "required": true, "schema": { "type": "string" },
+                }],
                 "responses": {
                     "200": { "description": "Gone." },
                     "404": { "description": "No such entry of this node." },

@@ -1,10 +1,10 @@
 //! Who may play, publish, speak and operate where.
 //!
 //! The [`Gate`] turns what a request or a stream key carries into a [`Pass`] or a [`Refusal`]. The
-//! native token is `base64url(claims as JSON).base64url(HMAC-SHA256)`; tenants may bring JWTs or the
-//! signed URLs of other vendors. Every node that holds the keys verifies alone, without asking
-//! anybody; what must be taken back before it expires is on the [`DenyList`], which travels down the
-//! relay.
+//! native token is `base64url(claims as JSON).base64url(HMAC-SHA256)`; tenants may bring JWTs or
+//! the signed URLs of other vendors. Every node that holds the keys verifies alone, without asking
+//! anybody; what must be taken back before it expires is on the [`DenyList`], which travels down
+//! the relay.
 //!
 //! Deliberately knows no socket, no version of HTTP, no relay and no list of users: texts, an
 //! address and the time come in.

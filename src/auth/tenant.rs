@@ -69,7 +69,7 @@ pub struct TenantConfig {
     pub audience: Option<String>,
     /// What its tokens may be good for. A tenant can never operate a node.
     pub scopes: Vec<Scope>,
-    /// How long a URL of Aliyun is good after the time in it, in seconds. 1800: the vendor's default.
+    /// How long a URL of Aliyun is good after the time in it, in seconds. 1800: the vendor's own.
     pub validity_seconds: u32,
     /// What the time in Aliyun's type A says.
     pub timestamp: Timestamp,

@@ -136,7 +136,7 @@ fn nonsense_from_a_parent_is_refused() {
     let edge = DenyList::default();
     for policy in [
         "",
-        "[]",
+        "7",
         r#"{"denied":{"o":{"version":1,"entries":[{"id":1}]}}}"#,
     ] {
         assert!(edge.learn(policy.as_bytes()).is_err(), "{policy}");

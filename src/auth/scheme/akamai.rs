@@ -1,5 +1,5 @@
-//! Akamai EdgeAuth 2.0: `ip=..~st=..~exp=..~acl=..~id=..~data=..~hmac=HEX`, each field but `exp` and
-//! `hmac` optional, HMAC-SHA256 over everything before `~hmac=`.
+//! Akamai EdgeAuth 2.0: `ip=..~st=..~exp=..~acl=..~id=..~data=..~hmac=HEX`, each field but `exp`
+//! and `hmac` optional, HMAC-SHA256 over everything before `~hmac=`.
 //!
 //! A token without an `acl` is for one URL, whose path is signed but not carried.
 

@@ -28,7 +28,8 @@ impl Issuer {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let point = ec_pair.public_key().as_ref();
         let set = json!({ "keys": [
-            { "kid": "ed", "kty": "OKP", "crv": "Ed25519", "x": text(ed_pair.public_key().as_ref()) },
+            { "kid": "ed", "kty": "OKP", "crv": "Ed25519",
+              "x": text(ed_pair.public_key().as_ref()) },
             { "kid": "ec", "kty": "EC", "crv": "P-256",
               "x": text(&point[1..33]), "y": text(&point[33..]) },
             { "kid": "hs", "kty": "oct", "k": text(SECRET) },
