@@ -135,11 +135,7 @@ impl Hall {
                         self.unseat_all(position);
                     }
                 },
-                Ok(()) = denials.changed() => {
-                    let now = clock::now();
-                    let mut rows = self.rows.borrow_mut();
-                    rows.each(|member| member.keep_if_allowed(now));
-                }
+                Ok(()) = denials.changed() => self.let_go(),
                 _ = tends.tick() => {
                     self.tend();
                     empty = if self.is_empty() { empty + 1 } else { 0 };
@@ -321,6 +317,13 @@ impl Hall {
         }
         rows.by_user.clear();
         rows.position = None;
+    }
+
+    /// Closes the connections of those who are denied access.
+    fn let_go(&self) {
+        let now = clock::now();
+        let mut rows = self.rows.borrow_mut();
+        rows.some(0, usize::MAX, |member| member.keep_if_allowed(now));
     }
 
     fn tend(&self) {
