@@ -90,9 +90,14 @@ impl Network {
             certificates.authority, certificates.certificate, certificates.key
         );
         let node = |name: &str, relay: &str, rest: &str| {
+            // Benches that load a node on purpose want all of its service.
+            let shed = match rest.contains("[shed]") {
+                true => "",
+                false => "[shed]\nenabled = false\n",
+            };
             format!(
                 "[node]\nname = \"bench-{name}\"\nmedia_threads = 1\n\
-                 [relay]\n{relay}\n{relay_tls}{rest}"
+                 [relay]\n{relay}\n{relay_tls}{shed}{rest}"
             )
         };
         let start = |name: &'static str, role, file: &str, text: String| {

@@ -156,6 +156,7 @@ impl Parts {
             rooms: rooms::Settings::new(&config.rooms, shedding.gauge()),
             shedding,
             moderation: None,
+            publishers: None,
         };
         let mut parts = Self {
             name,
@@ -208,6 +209,7 @@ impl Parts {
             (desk.clone(), self.services.gate.clone()),
             metrics,
         )?);
+        self.services.publishers = Some(desk.clone());
         self.desk = Some(desk);
         Ok(())
     }

@@ -42,6 +42,7 @@ const LIVE: &[&str] = &[
     "moderation.comments_burst",
     "moderation.repeat_seconds",
     "moderation.chorus_min",
+    "publish",
     "shed",
 ];
 

@@ -1,6 +1,7 @@
 //! The services of a running node that take another configuration.
 
 use crate::auth::Gate;
+use crate::ingest::publisher;
 use crate::node::config::Config;
 use crate::rooms::{self, moderation};
 use crate::{shed, telemetry};
@@ -12,6 +13,7 @@ pub(super) struct Services {
     pub(super) shedding: shed::Controller,
     pub(super) rooms: rooms::Settings,
     pub(super) moderation: Option<moderation::Rules>,
+    pub(super) publishers: Option<publisher::Desk>,
 }
 
 impl Services {
@@ -26,6 +28,9 @@ impl Services {
             applied.map_err(|error| format!("moderation: {error}"))?;
         }
         self.gate.replace(keys);
+        if let Some(publishers) = &self.publishers {
+            publishers.apply(&config.publish);
+        }
         self.rooms.apply(&config.rooms);
         self.shedding.apply(&config.shed);
         set_log_filter(config);

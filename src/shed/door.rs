@@ -88,6 +88,12 @@ impl Door {
         Self::new(&Config::default(), Gauge::default(), Metrics::default())
     }
 
+    /// True while all who come may come in.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.gauge.level() < Level::JoinQueue
+    }
+
     /// What becomes of somebody who comes anew. Never blocks.
     #[must_use]
     pub fn join(&self, join: &Join<'_>) -> Turn {
@@ -109,14 +115,13 @@ impl Door {
 
     fn turn(&self, join: &Join<'_>) -> Turn {
         let inner = &*self.0;
-        let level = inner.gauge.level();
-        if level < Level::JoinQueue {
+        if self.is_open() {
             return Turn::Now;
         }
         let ticket = join
             .ticket
             .and_then(|text| inner.key.open(text, join.address));
-        if level == Level::Redirect
+        if inner.gauge.level() == Level::Redirect
             && ticket.is_none()
             && !join.is_redirected
             && let Some(peer) = self.peer()
