@@ -272,12 +272,13 @@ impl Parts {
         };
         let delivery = Delivery::new(&config.delivery, parts, metrics, &self.name);
         let services = (delivery.clone(), doors.clone());
-        let gate = self.services.gate.clone();
+        let (gate, door) = (self.services.gate.clone(), self.services.shedding.door());
         let make = move |worker| -> Rc<dyn Service> {
             Rc::new(Routes {
                 gate: gate.clone(),
                 viewers: services.0.service(worker),
                 rooms: services.1.service(worker),
+                door: door.clone(),
             })
         };
         let measured = net::http::Metrics::register(metrics);

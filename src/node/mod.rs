@@ -11,6 +11,7 @@ mod demo;
 mod desk;
 mod dev;
 mod interaction;
+mod joins;
 mod notify;
 mod reload;
 mod routes;

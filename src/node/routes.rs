@@ -11,8 +11,10 @@ use http::{Method, StatusCode, Uri};
 
 use crate::auth::{Gate, Refusal, Visit};
 use crate::net::http::{Body, Reply, Request, Response, Service, problem};
+use crate::node::joins;
 use crate::rooms::doors::Doors;
 use crate::runtime::clock;
+use crate::shed::Door;
 
 /// The services of one worker.
 pub(super) struct Routes {
@@ -22,13 +24,16 @@ pub(super) struct Routes {
     pub(super) rooms: Rc<dyn Service>,
     /// Media, pages, and the list of rooms at `/rooms`.
     pub(super) viewers: Rc<dyn Service>,
+    /// What newcomers among the viewers pass.
+    pub(super) door: Door,
 }
 
 impl Service for Routes {
     fn call(&self, mut request: Request) -> Reply {
+        let target = request.uri.clone();
         match self.admit(&mut request) {
             Ok(To::Rooms) => self.rooms.call(request),
-            Ok(To::Viewers) => self.viewers.call(request),
+            Ok(To::Viewers) => joins::pass(&self.door, request, &target, &self.viewers),
             Ok(To::Elsewhere(url)) => Reply::Ready(moved(&url)),
             Err(refusal) => Reply::Ready(refused(&refusal)),
         }
