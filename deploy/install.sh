@@ -45,7 +45,7 @@ done
 [[ -f $binary ]] || fail "there is no $binary: make build, or name one by --binary"
 [[ $role == origin || -n $parents || -e $root/etc/rushlane/edge.toml ]] || fail "an edge wants --parents"
 [[ $name =~ ^[!-~]{1,64}$ && $name != *[\"\\]* ]] || fail "--name is 1 to 64 visible ASCII characters"
-[[ $parents =~ ^[A-Za-z0-9.,:_\[\]-]*$ ]] || fail "--parents is HOST:PORT,HOST:PORT"
+[[ $parents =~ ^[][A-Za-z0-9.,:_-]*$ ]] || fail "--parents is HOST:PORT,HOST:PORT"
 [[ $dry == yes || $(id -u) -eq 0 ]] || fail "run it as root, or with --dry-run"
 [[ -z $root || -d $root ]] || fail "there is no $root"
 
@@ -138,8 +138,7 @@ activate() {
     echo "not started: mend the above, then systemctl enable --now $unit"
     return
   fi
-  systemctl restart systemd-modules-load
-  sysctl --quiet --load /etc/sysctl.d/60-rushlane.conf
+  systemctl restart systemd-modules-load systemd-sysctl
   systemctl daemon-reload
   systemctl enable --quiet --now "$unit"
   [[ $changes -eq 0 ]] || systemctl reload-or-restart "$unit"

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import test from "node:test";
 
 import { BINARY, DEPLOY, folder, has, must, noMachine, onMachine, ROOT, run } from "./harness.mjs";
@@ -21,8 +21,9 @@ test("systemd understands the units, and lets them do little", { skip: noMachine
     cp ${BINARY} /usr/local/bin/rushlane
     cp deploy/systemd/*.service /etc/systemd/system/
     systemd-analyze verify /etc/systemd/system/rushlane-*.service rushlane-edge@rim.service 2>&1
+    cp /etc/systemd/system/rushlane-edge@.service /etc/systemd/system/rushlane-edge@rim.service
     for unit in rushlane-origin rushlane-edge rushlane-edge@rim; do
-      systemd-analyze security --offline=yes --no-pager /etc/systemd/system/rushlane-edge.service | tail -1
+      systemd-analyze security --offline=yes --no-pager /etc/systemd/system/$unit.service | tail -1
     done
   `);
   const levels = [...said.matchAll(/Overall exposure level for .*: ([\d.]+)/g)].map(([, n]) => Number(n));
@@ -80,7 +81,7 @@ test("Terraform makes user data of each node", { skip: !has("terraform") && "no 
   const main = {
     module: {
       fleet: {
-        source: join(DEPLOY, "terraform"),
+        source: relative(path, join(DEPLOY, "terraform")), // an absolute one would be copied, alone
         nodes: {
           "origin-1": { role: "origin", address: "10.0.0.10" },
           "edge-1": { role: "edge", address: "10.0.0.21" },

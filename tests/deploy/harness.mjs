@@ -10,7 +10,7 @@ export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const DEPLOY = join(ROOT, "deploy");
 export const BINARY = process.env.RUSHLANE ?? join(ROOT, "target/debug/rushlane");
 export const VENV = join(ROOT, "tests/.venv/bin");
-const TIMEOUT_MS = 90_000;
+const TIMEOUT_MS = 150_000;
 const BOOT_MS = 30_000;
 
 /** A folder that goes away with the test. */
@@ -59,8 +59,8 @@ const WALL = ["--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "-
 /** Makes `$OUT/root` the root of a copy of this machine; `shared` folders are this machine's own. */
 const copied = (shared) => `
   set -e
+  mount -t tmpfs tmpfs $OUT
   cd $OUT
-  mount -t tmpfs tmpfs .
   mkdir upper work root
   mount -t overlay overlay -olowerdir=/,upperdir=upper,workdir=work root
   cd root
@@ -107,6 +107,10 @@ DEVICES
     mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
     mount -t cgroup2 cgroup2 sys/fs/cgroup/unified
     rm -f etc/systemd/system/*.wants/*
+    # Not a mere chroot: units with PrivateUsers= need the root of a mount namespace.
+    mkdir old
+    pivot_root . old
+    umount -l old
     exec chroot . env -i container=lxc PATH=$PATH /lib/systemd/systemd --unit=basic.target \
       systemd.unified_cgroup_hierarchy=0`;
   const machine = spawn("unshare", [...WALL, "sh", "-c", outside], {
@@ -127,4 +131,4 @@ DEVICES
   return null;
 }
 
-if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: make deploy-test-test`);
+if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: make deploy-test`);

@@ -21,6 +21,8 @@ listen = "127.0.0.1:8080"
 listen = "127.0.0.1:9091"
 `;
 const ORIGIN = `
+[ledger]
+path = "/var/lib/rushlane/ledger.redb"
 [node]
 name = "top"
 [relay]
@@ -44,7 +46,11 @@ test("the package's units serve a show from inside their sandboxes", { skip: noM
     assert.equal(code, 0, `${script}\n${stdout}\n${stderr}\n${machine("journalctl --no-pager -n 40").stdout}`);
     return stdout.trim();
   };
-  const pid = (unit) => done(`systemctl show --value -p MainPID ${unit}`);
+  const pid = (unit) => {
+    const found = done(`systemctl show --value -p MainPID ${unit}`);
+    assert.match(found, /^[1-9]/, `${unit} does not run`);
+    return found;
+  };
 
   await t.test("they start, and systemd hears that they are ready", () => {
     done(`
