@@ -146,7 +146,7 @@ async fn readyz(State(sources): Desk) -> Response {
 }
 
 /// What is wrong or coarser than usual while the node goes on.
-fn conditions(sources: &Sources) -> Vec<Condition> {
+pub(super) fn conditions(sources: &Sources) -> Vec<Condition> {
     let mut all = sources.metrics.conditions().all();
     let shed = sources.shedding.gauge().status();
     if shed.level > Level::Normal {

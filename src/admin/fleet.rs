@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::admin::api::{Desk, problem, unready};
+use crate::admin::api::{Desk, conditions, problem, unready};
 use crate::admin::tree::{self, Child, Report};
 use crate::admin::{Sources, rooms};
 use crate::live::broadcast;
@@ -68,7 +68,9 @@ pub(super) async fn keep(sources: Arc<Sources>, shutdown: Shutdown) {
     let mut meter = Meter::new(&sources);
     loop {
         let tree = compose(&sources, &meter.rates(&sources));
-        sources.fleet.tell(tree, sources.parents.is_some());
+        let parents = sources.parents.as_ref();
+        let has_parents = parents.is_some_and(|parents| !parents.status().is_empty());
+        sources.fleet.tell(tree, has_parents);
         tokio::select! {
             () = tokio::time::sleep(PERIOD) => {}
             () = shutdown.requested() => return,
@@ -101,6 +103,8 @@ fn compose(sources: &Sources, rates: &Rates) -> Report {
         "ready": reason.is_none(),
         "reason": reason,
         "drain": sources.shutdown.is_requested(),
+        "level": sources.shedding.gauge().level().as_str(),
+        "conditions": conditions(sources),
         "cpu": rates.cpu,
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
         "memory_bytes": rates.memory_bytes,

@@ -69,8 +69,9 @@ export interface Report {
   ready?: boolean;
   reason?: string | null;
   drain?: boolean;
-  level?: number;
-  conditions?: string[];
+  /** How far load is shed, `normal` for not at all. */
+  level?: string;
+  conditions?: { name: string; detail: string; since_ms: number }[];
   cpu?: number;
   cores?: number;
   memory_bytes?: number;

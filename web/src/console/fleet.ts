@@ -199,8 +199,12 @@ export function healthOf(node: Report): [health: string, words: string] {
   if (node.silent) return ["unknown", "tells nothing"];
   if (node.drain) return ["notice", "draining"];
   if (!node.ready) return ["fault", `not ready: ${node.reason ?? ""}`];
-  if (node.level) return ["notice", `sheds load, step ${node.level}`];
+  if (sheds(node)) return ["notice", `sheds load: ${node.level?.replaceAll("_", " ")}`];
   return ["well", "ready"];
+}
+
+function sheds({ level }: Report): boolean {
+  return level !== undefined && level !== "normal";
 }
 
 function linkWords(rttUs: number): string {

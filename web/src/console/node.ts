@@ -10,15 +10,16 @@ import { conditions, nodes } from "./tree";
 import type { View } from "./view";
 
 const SHED_SECONDS = 600;
-/** The steps in their order; R12.5 of the plan for overload. */
+/** The steps in their order; without one, the budgets decide. */
 const STEPS: [string, string][] = [
-  ["none: as measured load asks", "0"],
-  ["1: likes are told less often", "1"],
-  ["2: comments are sampled", "2"],
-  ["3: newcomers go without the top rung", "3"],
-  ["4: newcomers get plain HLS", "4"],
-  ["5: newcomers wait in a queue", "5"],
-  ["6: newcomers go to another edge", "6"],
+  ["as the budgets say", ""],
+  ["0: nothing, whatever the load", "normal"],
+  ["1: likes are told less often", "stretch_likes"],
+  ["2: comments are sampled", "sample_comments"],
+  ["3: newcomers go without the top rung", "drop_top_rung"],
+  ["4: newcomers get plain HLS", "plain_hls"],
+  ["5: newcomers wait in a queue", "join_queue"],
+  ["6: newcomers go to another edge", "redirect"],
 ];
 
 /** One node. */
@@ -120,8 +121,8 @@ export class NodeView implements View {
   }
 
   async #shed(step: string): Promise<string> {
-    await post("/api/v1/shed", { level: Number(step), seconds: SHED_SECONDS });
-    return step === "0" ? "Load is shed as measured." : `Step ${step} is set.`;
+    await post("/api/v1/shed", { level: step || null, seconds: SHED_SECONDS });
+    return step ? `${this.name} is held at ${step.replaceAll("_", " ")}.` : "The budgets decide again.";
   }
 }
 

@@ -134,8 +134,7 @@ function ofNode(node: Report): Condition[] {
   if (node.silent) say("notice", "tells nothing of itself: an older version, or without an admin port");
   else if (node.drain) say("notice", "drains: it takes no new viewers");
   else if (node.ready === false) say("fault", `is not ready: ${node.reason ?? "no reason given"}`);
-  if (node.level) say("fault", `sheds load, step ${node.level}`);
-  for (const words of node.conditions ?? []) if (words !== node.reason) say("fault", words);
+  for (const { name, detail } of node.conditions ?? []) say("fault", `${name}: ${detail}`);
   for (const room of node.rooms ?? []) {
     const publishers = room.publishers ?? [];
     if (room.publishers === null || room.ended) continue;
