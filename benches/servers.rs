@@ -10,6 +10,10 @@ use rushlane::runtime::clock;
 
 use crate::process::{Process, free_port};
 
+/// The load comes from one address, which no shop does.
+const NO_LIMITS: &str = "limits = { connections_per_second = 0, handshakes_per_second = 0, \
+    requests_per_second = 0 }\n";
+
 /// The room, and nginx-rtmp's stream.
 pub const ROOM: &str = "bench";
 
@@ -133,7 +137,7 @@ impl Network {
         }
         let rest = format!(
             "[http]\nlisten = \"127.0.0.1:{http}\"\ntls_listen = \"127.0.0.1:{https}\"\n\
-             certificate = {:?}\nkey = {:?}\nworkers = 1\n\
+             certificate = {:?}\nkey = {:?}\nworkers = 1\n{NO_LIMITS}\
              [admin]\nlisten = \"127.0.0.1:{admin}\"\n{}",
             certificates.certificate, certificates.key, more[1]
         );

@@ -15,6 +15,7 @@ use rushlane::media::codec::{AudioCodec, AudioConfig, Config, VideoCodec, VideoC
 use rushlane::net::http::BODY_BYTES_MAX;
 use rushlane::net::http::http1;
 use rushlane::net::http::range::{self, Wanted};
+use rushlane::net::proxy::{self, Parsed};
 use rushlane::node::{self, Role};
 use rushlane::packaging::hls::Directives;
 use rushlane::probe::multivariant::Multivariant;
@@ -40,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("interact", interact),
     ("node_config", node_config),
     ("probe_playlist", probe_playlist),
+    ("proxy_header", proxy_header),
     ("relay_control", relay_control),
     ("relay_questions", relay_questions),
     ("relay_stream", relay_stream),
@@ -120,6 +122,19 @@ fn flv_tag(bytes: &[u8]) {
         }
     }
     let _any_answer = read::script(bytes);
+}
+
+/// What balancers send first: a header lies inside of what came, and its beginnings wait for it.
+fn proxy_header(bytes: &[u8]) {
+    match proxy::parse(bytes) {
+        Ok(Parsed::Whole(header)) => {
+            assert!(header.length <= bytes.len() && header.length <= proxy::HEADER_BYTES_MAX);
+            let before = proxy::parse(&bytes[..header.length - 1]);
+            assert!(matches!(before, Ok(Parsed::Needs(all)) if all <= header.length));
+        }
+        Ok(Parsed::Needs(all)) => assert!(bytes.len() < all && all <= proxy::HEADER_BYTES_MAX),
+        Err(_) => {}
+    }
 }
 
 /// Queries of playlist requests.

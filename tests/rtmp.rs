@@ -57,7 +57,8 @@ impl Origin {
         let identity = authority
             .issue(&["localhost", "127.0.0.1"])
             .expect("an identity");
-        let certificates = tls::ServerCertificates::new(&identity).expect("a usable identity");
+        let certificates = tls::ServerCertificates::new(std::slice::from_ref(&identity))
+            .expect("a usable identity");
         let tls = Arc::new(tls::server_config(certificates, &[]));
         let metrics = Metrics::default();
         let scope = TaskScope::under(&Shutdown::new());

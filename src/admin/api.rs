@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::admin::{
-    Configuration, Fleet, cut, deny, fleet, interaction, openapi, orders, rooms, shedding,
+    Configuration, Fleet, Stops, cut, deny, drain, fleet, interaction, openapi, orders, rooms,
+    shedding,
 };
 use crate::auth::Gate;
 use crate::delivery::Delivery;
@@ -24,7 +25,7 @@ use crate::relay;
 use crate::rooms::authority::Authority;
 use crate::rooms::doors::Doors;
 use crate::rooms::orders::Desk as Orders;
-use crate::runtime::{Shutdown, clock};
+use crate::runtime::clock;
 use crate::shed::{self, Level};
 use crate::telemetry::{Condition, Metrics};
 
@@ -83,8 +84,8 @@ pub struct Sources {
     pub gate: Gate,
     /// All metrics.
     pub metrics: Metrics,
-    /// The node's wish to stop.
-    pub shutdown: Shutdown,
+    /// The node's drain, and how to ask for it.
+    pub stops: Stops,
 }
 
 /// All routes.
@@ -111,6 +112,7 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .route("/api/v1/shed", get(shedding::status).post(shedding::force))
         .route("/api/v1/deny", get(deny::list).post(deny::add))
         .route("/api/v1/deny/{id}", delete(deny::remove))
+        .route("/api/v1/drain", get(drain::state).post(drain::begin))
         .route(
             "/api/v1/openapi.json",
             get(|| async { Json(openapi::document()) }),
@@ -161,7 +163,7 @@ pub(super) fn conditions(sources: &Sources) -> Vec<Condition> {
 
 /// Why the node takes no new viewers, if so.
 pub(super) fn unready(sources: &Sources) -> Option<String> {
-    if sources.shutdown.is_requested() {
+    if sources.stops.drain.is_begun() {
         return Some("draining".into());
     }
     if sources

@@ -102,7 +102,7 @@ fn compose(sources: &Sources, rates: &Rates) -> Report {
         },
         "ready": reason.is_none(),
         "reason": reason,
-        "drain": sources.shutdown.is_requested(),
+        "drain": sources.stops.drain.is_begun(),
         "level": sources.shedding.gauge().level().as_str(),
         "conditions": conditions(sources),
         "cpu": rates.cpu,

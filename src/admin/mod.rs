@@ -12,6 +12,7 @@ mod configuration;
 mod console;
 mod cut;
 mod deny;
+mod drain;
 mod fleet;
 mod interaction;
 mod openapi;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use api::{NodeInfo, Sources};
 pub use configuration::{Configuration, Loaded};
+pub use drain::{DEADLINE_SECONDS_MAX, Stops, Wish};
 pub use fleet::Fleet;
 pub use server::Server;
 

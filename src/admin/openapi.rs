@@ -45,6 +45,7 @@ pub(super) fn document() -> Value {
                 "The merchant's decision on an order, when it comes by itself.",
                 &json!({ "state": "confirmed", "reference": "A-17" }),
             ),
+            "/api/v1/drain": drain(),
             "/api/v1/peers": object("The relay's links: parents and children."),
             "/api/v1/fleet": object(
                 "This node's report, with those of all nodes below it; made anew every 2 s.",
@@ -99,6 +100,22 @@ fn deny() -> Value {
     responses["409"] = json!({ "description": "This node keeps no deny list: ask an origin." });
     responses["507"] = json!({ "description": "The list is full." });
     path["get"] = object("The deny list: all entries in force, with their authors.")["get"].take();
+    path
+}
+
+/// The drain: its state, and its beginning.
+fn drain() -> Value {
+    let mut path = object("Whether the node drains, where to, until when, and who is left.");
+    let example = json!({ "deadline_seconds": 60, "alternates": ["https://edge-2:8443"] });
+    let summary = "Sends viewers and children to other nodes, then ends the process.";
+    path["post"] = json!({
+        "summary": summary,
+        "requestBody": { "content": { "application/json": { "example": example } } },
+        "responses": {
+            "202": { "description": "The node drains.", "content": { "application/json": {} } },
+            "400": { "description": "The body is wrong: the problem says where." },
+        },
+    });
     path
 }
 

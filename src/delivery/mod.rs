@@ -23,6 +23,7 @@ mod viewers;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -64,7 +65,7 @@ struct Inner {
     pages: pages::Pages,
     node_name: String,
     shutdown: Shutdown,
-    drain: Shutdown,
+    drain: flv::Drain,
 }
 
 impl Delivery {
@@ -80,7 +81,7 @@ impl Delivery {
         } = parts;
         let audiences = viewers::Audiences::new(metrics);
         let shutdown = media.shutdown().clone();
-        let drain = shutdown.child();
+        let drain = flv::Drain::under(&shutdown);
         let segments = Segments::new(config.cache.clone(), metrics);
         let shelves = hls::Shelves::new(config, store.clone(), audiences.clone(), media, runtime);
         let waiters_max = config.waiters_max;
@@ -120,9 +121,9 @@ impl Delivery {
         self.0.audiences.viewers(room)
     }
 
-    /// Ends all live bodies, so that their players go to another node; playlists and parts are
-    /// served on until the front closes.
-    pub fn drain(&self) {
-        self.0.drain.request();
+    /// Ends all live bodies, the last one after `spread`, so that their players go to another node;
+    /// playlists and parts are served on until the front closes.
+    pub fn drain(&self, spread: Duration) {
+        self.0.drain.begin(spread);
     }
 }

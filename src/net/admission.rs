@@ -1,12 +1,17 @@
-//! Which connections a worker takes: a bound in all and a bound for each peer address.
+//! Which connections a worker takes: a bound in all, and for each peer address a bound and a rate.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
+
+use crate::net::buckets::Buckets;
+use crate::net::http::Config;
+use crate::net::subnet::customer;
+use crate::runtime::clock::Instant;
 
 /// Counts the open connections of one worker.
 pub(super) struct Admission {
@@ -15,44 +20,45 @@ pub(super) struct Admission {
     open: Cell<usize>,
     /// Never more entries than open connections.
     by_address: RefCell<HashMap<IpAddr, usize>>,
+    connections: Buckets,
+    handshakes: Buckets,
     emptied: Notify,
 }
 
 /// A connection's place; dropping it frees the place.
 pub(super) struct Admitted {
     admission: Rc<Admission>,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 impl Admission {
-    pub(super) fn new(connections_max: usize, connections_per_address_max: usize) -> Rc<Self> {
+    pub(super) fn new(config: &Config, now: Instant) -> Rc<Self> {
         Rc::new(Self {
-            connections_max,
-            connections_per_address_max,
+            connections_max: config.connections_max,
+            connections_per_address_max: config.connections_per_address_max,
             open: Cell::new(0),
             by_address: RefCell::default(),
+            connections: Buckets::new(config.limits.connections_per_second, now),
+            handshakes: Buckets::new(config.limits.handshakes_per_second, now),
             emptied: Notify::new(),
         })
     }
 
-    /// A place for a connection from `peer`; `None` at a bound.
-    pub(super) fn admit(self: &Rc<Self>, peer: IpAddr) -> Option<Admitted> {
+    /// A place for a connection of nobody known yet; `None` when all are taken.
+    pub(super) fn admit(self: &Rc<Self>) -> Option<Admitted> {
         if self.open.get() >= self.connections_max {
             return None;
-        }
-        let address = network(peer);
-        let mut by_address = self.by_address.borrow_mut();
-        match by_address.entry(address) {
-            Entry::Occupied(full) if *full.get() >= self.connections_per_address_max => {
-                return None;
-            }
-            entry => *entry.or_default() += 1,
         }
         self.open.set(self.open.get() + 1);
         Some(Admitted {
             admission: self.clone(),
-            address,
+            address: None,
         })
+    }
+
+    /// Leave for a handshake with `peer`.
+    pub(super) fn may_shake_hands(&self, peer: IpAddr, now: Instant) -> bool {
+        self.handshakes.take(peer, now)
     }
 
     /// Open connections.
@@ -68,6 +74,25 @@ impl Admission {
     }
 }
 
+impl Admitted {
+    /// The same place, for `peer`; `None` at a bound of its address.
+    pub(super) fn of(mut self, peer: IpAddr, now: Instant) -> Option<Self> {
+        let admission = self.admission.clone();
+        if !admission.connections.take(peer, now) {
+            return None;
+        }
+        let address = customer(peer);
+        match admission.by_address.borrow_mut().entry(address) {
+            Entry::Occupied(full) if *full.get() >= admission.connections_per_address_max => {
+                return None;
+            }
+            entry => *entry.or_default() += 1,
+        }
+        self.address = Some(address);
+        Some(self)
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
         let admission = &self.admission;
@@ -75,7 +100,8 @@ impl Drop for Admitted {
         if admission.open.get() == 0 {
             admission.emptied.notify_waiters();
         }
-        if let Entry::Occupied(mut count) = admission.by_address.borrow_mut().entry(self.address) {
+        let Some(address) = self.address else { return };
+        if let Entry::Occupied(mut count) = admission.by_address.borrow_mut().entry(address) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -84,30 +110,51 @@ impl Drop for Admitted {
     }
 }
 
-/// What counts as one peer: an IPv4 address, or the /64 that one IPv6 customer gets.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::http::Limits;
+    use crate::runtime::clock;
+
+    fn admission(limits: Limits) -> Rc<Admission> {
+        let config = Config {
+            connections_max: 3,
+            connections_per_address_max: 2,
+            limits,
+            ..Config::default()
+        };
+        Admission::new(&config, clock::now())
+    }
+
+    fn admit(admission: &Rc<Admission>, address: &str) -> Option<Admitted> {
+        admission
+            .admit()?
+            .of(address.parse().unwrap(), clock::now())
+    }
 
     #[test]
     fn one_address_cannot_take_all_places() {
-        let admission = Admission::new(3, 2);
-        let admit = |address: &str| admission.admit(address.parse().unwrap());
-        let first = admit("2001:db8::1").unwrap();
-        let _second = admit("2001:db8::2").unwrap();
-        assert!(admit("2001:db8::3").is_none());
-        let _third = admit("::ffff:192.0.2.1").unwrap();
-        assert!(admit("192.0.2.2").is_none());
+        let admission = admission(Limits::default());
+        let first = admit(&admission, "2001:db8::1").unwrap();
+        let _second = admit(&admission, "2001:db8::2").unwrap();
+        assert!(admit(&admission, "2001:db8::3").is_none());
+        let _third = admit(&admission, "::ffff:192.0.2.1").unwrap();
+        assert!(admit(&admission, "192.0.2.2").is_none());
         drop(first);
-        assert!(admit("2001:db8::4").is_some());
+        assert!(admit(&admission, "2001:db8::4").is_some());
         assert_eq!(admission.open(), 2);
         assert_eq!(admission.by_address.borrow().len(), 2);
+    }
+
+    #[test]
+    fn one_address_cannot_knock_for_ever() {
+        let admission = admission(Limits {
+            connections_per_second: 1,
+            ..Limits::default()
+        });
+        let knocks = (0..10).filter(|_| admit(&admission, "192.0.2.1").is_some());
+        assert_eq!(knocks.count(), 4);
+        assert!(admit(&admission, "192.0.2.2").is_some());
+        assert_eq!(admission.open(), 0);
     }
 }

@@ -21,13 +21,14 @@ pub enum Error {
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
     /// Only one of certificate and key is configured.
-    #[error("http.{present} is set, http.{missing} is not: TLS needs both")]
-    HalfIdentity {
-        /// The key that is set.
-        present: &'static str,
-        /// The key that is not.
-        missing: &'static str,
-    },
+    #[error("http.{0} is set, http.{1} is not: TLS needs both")]
+    HalfIdentity(&'static str, &'static str),
+    /// A node shows at least one certificate and at most 64.
+    #[error("{0} certificates: use 1 to 64")]
+    Certificates(usize),
+    /// A certificate is not what RFC 5280 says.
+    #[error("the certificate cannot be read: {0}")]
+    Unreadable(String),
     /// rustls refuses a certificate or key, as when they do not belong together.
     #[error("the certificate and its key cannot be used: {0}")]
     Tls(#[from] rustls::Error),

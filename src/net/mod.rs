@@ -7,17 +7,23 @@
 //! - Every connection is admitted against a bound before a byte of it is read.
 
 mod admission;
+mod buckets;
 mod congestion;
+mod drain;
 mod error;
 pub mod http;
 pub mod listen;
+pub mod proxy;
 mod quic;
 mod server;
 pub mod socket;
+mod subnet;
 mod tcp;
 pub mod tls;
 mod worker;
 
 pub use congestion::Congestion;
+pub use drain::{ALTERNATES_MAX, Alternate, Drain, Onward, Terms};
 pub use error::Error;
 pub use server::{LocalAddresses, Server};
+pub use subnet::Subnet;

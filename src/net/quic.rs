@@ -18,6 +18,7 @@ use crate::net::Congestion;
 use crate::net::admission::{Admission, Admitted};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::{Protocol, http3};
+use crate::runtime::clock;
 
 /// How long a handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -143,12 +144,11 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Accepts until the shutdown; from then on, new peers are refused.
+    /// Accepts until nobody shall come any more; from then on, new peers are refused.
     pub(super) async fn run(&self) {
-        let shutdown = self.front.scope.shutdown();
         tokio::select! {
             () = self.accept() => {}
-            () = shutdown.requested() => self.endpoint.set_server_config(None),
+            () = self.front.closing() => self.endpoint.set_server_config(None),
         }
     }
 
@@ -158,7 +158,12 @@ impl Listener {
                 continue;
             };
             let peer = incoming.remote_address();
-            let Some(admitted) = self.admission.admit(peer.ip()) else {
+            let now = clock::now();
+            let admitted = self.admission.admit();
+            let admitted = admitted
+                .filter(|_| self.admission.may_shake_hands(peer.ip(), now))
+                .and_then(|admitted| admitted.of(peer.ip(), now));
+            let Some(admitted) = admitted else {
                 self.front.metrics.refused();
                 incoming.refuse();
                 continue;

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::net::http::{Config, Metrics, Service};
 use crate::net::tls::{self, ServerCertificates};
 use crate::net::worker::{Sockets, Worker};
-use crate::net::{Error, quic, socket};
+use crate::net::{Drain, Error, quic, socket};
 use crate::runtime::Shutdown;
 
 /// Tries at finding one free port for both TCP and UDP.
@@ -109,12 +109,16 @@ impl Server {
         self.addresses
     }
 
-    /// Serves until `shutdown` is requested; then takes no new connection, lets those that are open
-    /// finish what they are at, and returns after `grace` at the latest.
+    /// Serves until `drain` begins and all connections have come to their end, or until `shutdown`
+    /// is requested: then connections get `grace` to finish what they are at.
     ///
-    /// Errors: [`Error::Worker`] when a worker cannot start or has died; the others serve on until
-    /// `shutdown` is requested.
-    pub async fn run(self, shutdown: &Shutdown, grace: Duration) -> Result<(), Error> {
+    /// Errors: [`Error::Worker`] when a worker cannot start or has died; the others serve on.
+    pub async fn run(
+        self,
+        drain: &Drain,
+        shutdown: &Shutdown,
+        grace: Duration,
+    ) -> Result<(), Error> {
         let workers = self.workers.len();
         let alpn = |names: &[&[u8]]| {
             let certificates = self.certificates.clone()?;
@@ -131,6 +135,7 @@ impl Server {
                 tls: tls.clone(),
                 quic: quic.clone(),
                 metrics: self.metrics.clone(),
+                drain: drain.clone(),
                 shutdown: shutdown.child(),
                 grace,
             };

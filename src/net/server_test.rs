@@ -44,7 +44,7 @@ impl Running {
     fn start(config: Config) -> Self {
         let authority = tls::Authority::create("test root");
         let identity = authority.issue(&["localhost"]).unwrap();
-        let certificates = ServerCertificates::new(&identity).unwrap();
+        let certificates = ServerCertificates::new(std::slice::from_ref(&identity)).unwrap();
         let telemetry = telemetry::Metrics::default();
         let make_service = |_| -> Rc<dyn Service> { Rc::new(Fake::default()) };
         let metrics = Metrics::register(&telemetry);
@@ -54,9 +54,10 @@ impl Running {
         let scope = TaskScope::under(&Shutdown::new());
         let shutdown = Shutdown::new();
         let result = Arc::new(Mutex::new(None));
+        let drain = Drain::default();
         let (stop, ended) = (shutdown.clone(), result.clone());
         let task = scope.spawn("server", async move {
-            let end = server.run(&stop, Duration::from_millis(300)).await;
+            let end = server.run(&drain, &stop, Duration::from_millis(300)).await;
             *ended.lock().unwrap() = Some(end);
         });
         Self {
@@ -176,7 +177,7 @@ async fn next_handshake_sees_a_replaced_certificate() {
     );
     server
         .certificates
-        .replace(&server.authority.issue(&["renewed"]).unwrap())
+        .replace(&[server.authority.issue(&["renewed"]).unwrap()])
         .unwrap();
     assert!(get(&mut connect().await.unwrap()).await.ends_with("hello"));
     server.stop().await;
@@ -365,7 +366,7 @@ fn taken_port_is_named_with_its_key() {
             .unwrap();
         let error = Server::bind(
             config,
-            Some(ServerCertificates::new(&identity).unwrap()),
+            Some(ServerCertificates::new(std::slice::from_ref(&identity)).unwrap()),
             |_| -> Rc<dyn Service> { Rc::new(Fake::default()) },
             Metrics::register(&telemetry::Metrics::default()),
         );

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -16,9 +16,14 @@ use crate::net::http::direct::Shared;
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http2::{self, Rewound};
 use crate::net::http::{Protocol, http1};
+use crate::net::proxy::{self, Parsed};
+use crate::runtime::clock;
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a PROXY header may take: balancers send it with their first packet.
+const INTRODUCTION_WAIT: Duration = Duration::from_secs(5);
 
 /// Pauses after a failed accept: descriptors that ran out come back when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -30,17 +35,19 @@ pub(super) struct Listener {
     /// Does the handshakes of a TLS listener.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) send_buffer_bytes: Option<usize>,
+    /// Connections begin with a PROXY header.
+    pub(super) proxied: bool,
     pub(super) front: Rc<Front>,
     pub(super) admission: Rc<Admission>,
 }
 
 impl Listener {
-    /// Accepts until the shutdown; the socket closes on return.
+    /// Accepts until nobody shall come any more; the socket closes on return.
     pub(super) async fn run(self) {
-        let shutdown = self.front.scope.shutdown().clone();
+        let front = self.front.clone();
         tokio::select! {
             () = self.accept() => {}
-            () = shutdown.requested() => {}
+            () = front.closing() => {}
         }
     }
 
@@ -63,8 +70,10 @@ impl Listener {
         }
     }
 
+    /// Gives a connection its task, or closes it at once.
     fn start(&self, stream: TcpStream, peer: SocketAddr) {
-        let Some(admitted) = self.admission.admit(peer.ip()) else {
+        let admitted = self.admission.admit();
+        let Some(admitted) = admitted.filter(|_| self.may_come(peer)) else {
             self.front.metrics.refused();
             return;
         };
@@ -72,27 +81,25 @@ impl Listener {
             tracing::debug!(%error, "connection ended at once");
             return;
         }
-        let span = tracing::info_span!("http", %peer);
-        let front = self.front.clone();
-        match &self.tls {
-            None => {
-                let link = Link {
-                    peer,
-                    secure: false,
-                };
-                let shared = Shared::new(stream);
-                let stream = shared.clone();
-                let task = plain(stream, Some(shared), link, front, admitted).instrument(span);
-                self.front.scope.spawn_local("http.plain", task);
-            }
-            Some(acceptor) => {
-                let link = Link { peer, secure: true };
-                let task = secure(stream, acceptor.clone(), link, front, admitted);
-                self.front
-                    .scope
-                    .spawn_local("http.tls", task.instrument(span));
-            }
+        let arrival = Arrival {
+            stream,
+            peer,
+            tls: self.tls.clone(),
+            front: self.front.clone(),
+            admission: self.admission.clone(),
+        };
+        if self.proxied {
+            let introduce = arrival.introduce(admitted);
+            self.front.scope.spawn_local("http.proxied", introduce);
+        } else {
+            arrival.serve(admitted);
         }
+    }
+
+    /// False for strangers where only known balancers may say who comes.
+    fn may_come(&self, peer: SocketAddr) -> bool {
+        let clients = &self.front.clients;
+        !self.proxied || clients.trusts_nobody() || clients.trusts(peer.ip())
     }
 
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
@@ -101,6 +108,86 @@ impl Listener {
             socket2::SockRef::from(stream).set_send_buffer_size(bytes)?;
         }
         Ok(())
+    }
+}
+
+/// A connection that has come and is not served yet.
+struct Arrival {
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    front: Rc<Front>,
+    admission: Rc<Admission>,
+}
+
+impl Arrival {
+    /// Reads who comes, then serves.
+    async fn introduce(mut self, admitted: Admitted) {
+        match timeout(INTRODUCTION_WAIT, read_introduction(&mut self.stream)).await {
+            Ok(Ok(source)) => {
+                self.peer = source.unwrap_or(self.peer);
+                self.serve(admitted);
+            }
+            Ok(Err(error)) => {
+                self.front.metrics.refused();
+                tracing::debug!(peer = %self.peer, %error, "no PROXY header");
+            }
+            Err(_) => self.front.metrics.refused(),
+        }
+    }
+
+    /// Serves in a task of its own, within the bounds of the peer's address.
+    fn serve(self, admitted: Admitted) {
+        let Self { peer, front, .. } = self;
+        let (ip, now) = (peer.ip(), clock::now());
+        let exempt = front.clients.trusts(ip);
+        let admitted = match exempt {
+            true => Some(admitted),
+            false => admitted.of(ip, now),
+        };
+        let shakes_hands = self.tls.is_some() && !exempt;
+        let admitted =
+            admitted.filter(|_| !shakes_hands || self.admission.may_shake_hands(ip, now));
+        let Some(admitted) = admitted else {
+            front.metrics.refused();
+            return;
+        };
+        let span = tracing::info_span!("http", %peer);
+        let scope = front.scope.clone();
+        match self.tls {
+            None => {
+                let link = Link {
+                    peer,
+                    secure: false,
+                };
+                let shared = Shared::new(self.stream);
+                let stream = shared.clone();
+                let task = plain(stream, Some(shared), link, front, admitted).instrument(span);
+                scope.spawn_local("http.plain", task);
+            }
+            Some(acceptor) => {
+                let link = Link { peer, secure: true };
+                let task = secure(self.stream, acceptor, link, front, admitted);
+                scope.spawn_local("http.tls", task.instrument(span));
+            }
+        }
+    }
+}
+
+/// The client that the PROXY header at the front of `stream` names, if it does. Reads not a byte
+/// more than the header.
+async fn read_introduction(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
+    let mut header = Vec::new();
+    loop {
+        let parsed = proxy::parse(&header);
+        match parsed.map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))? {
+            Parsed::Whole(header) => return Ok(header.source),
+            Parsed::Needs(bytes) => {
+                let read = header.len();
+                header.resize(bytes, 0);
+                stream.read_exact(&mut header[read..]).await?;
+            }
+        }
     }
 }
 

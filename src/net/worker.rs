@@ -14,9 +14,10 @@ use tokio::time::timeout_at;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
+use crate::net::Drain;
 use crate::net::admission::Admission;
 use crate::net::http::front::Front;
-use crate::net::http::{Config, Metrics, Service};
+use crate::net::http::{Config, Metrics, ProxyProtocol, Service};
 use crate::net::quic::{self, Handshakes};
 use crate::net::tcp;
 use crate::runtime::{Shutdown, TaskScope, clock};
@@ -35,6 +36,7 @@ pub(super) struct Worker {
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) quic: Option<quic::Settings>,
     pub(super) metrics: Metrics,
+    pub(super) drain: Drain,
     pub(super) shutdown: Shutdown,
     pub(super) grace: Duration,
 }
@@ -55,19 +57,32 @@ impl Worker {
     }
 
     async fn serve(self, sockets: Sockets, service: Rc<dyn Service>) -> io::Result<()> {
-        let admission = Admission::new(
-            self.config.connections_max,
-            self.config.connections_per_address_max,
-        );
+        let admission = Admission::new(&self.config, clock::now());
         let alt_svc = alt_svc(&sockets)?;
         let scope = TaskScope::under(&self.shutdown);
-        let front = Rc::new(Front::new(service, alt_svc, self.metrics, scope.clone()));
+        let drain = self.drain.clone();
+        let front = Rc::new(Front::new(
+            &self.config,
+            service,
+            alt_svc,
+            self.metrics,
+            scope.clone(),
+            drain.clone(),
+        ));
+        let leaving = front.leaving().clone();
+        scope.spawn_local("http.drain", async move {
+            tokio::select! {
+                () = drain.begun() => leaving.request(),
+                () = leaving.requested() => {}
+            }
+        });
         let listener = |socket: Option<TcpListener>, tls: Option<TlsAcceptor>| {
             let listen = |socket| -> io::Result<tcp::Listener> {
                 Ok(tcp::Listener {
                     socket: tokio::net::TcpListener::from_std(socket)?,
                     tls,
                     send_buffer_bytes: self.config.send_buffer_bytes,
+                    proxied: self.config.proxy_protocol == ProxyProtocol::Require,
                     front: front.clone(),
                     admission: admission.clone(),
                 })
@@ -91,7 +106,11 @@ impl Worker {
             OptionFuture::from(tls.map(tcp::Listener::run)),
             OptionFuture::from(quic.as_ref().map(quic::Listener::run)),
         );
-        self.shutdown.requested().await;
+        // Nobody comes any more. When all have gone, no deadline needs to be waited for.
+        tokio::select! {
+            () = admission.emptied() => {}
+            () = self.shutdown.requested() => {}
+        }
         let deadline = clock::now() + self.grace;
         let aborted = scope.finish(self.grace).await;
         // Live replies are in the hands of the service, which hears of the shutdown by itself.

@@ -1,9 +1,8 @@
-//! One node, assembled: every service of its role, bound first and started together.
+//! One node, assembled: every service of its role, bound before any of them runs.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
@@ -16,103 +15,20 @@ use crate::ingest::{publisher, rtmp};
 use crate::live::{Exchange, Store};
 use crate::net::http::Service;
 use crate::net::tls::{self, Identity, ServerCertificates};
-use crate::node::certificates::{Certificates, Loaded};
+use crate::node::certificates::{Certificates, Keeper, Loaded};
 use crate::node::config::Config;
 use crate::node::interaction::OriginRooms;
-use crate::node::reload::Reload;
 use crate::node::routes::Routes;
 use crate::node::services::Services;
-use crate::node::{ConfigOrigin, Error, Role};
+use crate::node::{Error, Role};
 use crate::rooms;
 use crate::rooms::doors::Doors;
-use crate::runtime::{Shutdown, TaskScope};
+use crate::runtime::TaskScope;
 use crate::telemetry::Metrics;
 use crate::{net, relay, shed};
 
 /// Policies of parents that wait to be taken in; links keep the newest one beyond it.
 const POLICIES_MAX: usize = 16;
-
-/// A running node.
-pub struct Node {
-    name: String,
-    listeners: Vec<(&'static str, SocketAddr)>,
-    scope: TaskScope,
-    grace: Duration,
-    delivery: Option<Delivery>,
-    doors: Option<Doors>,
-    exchange: Exchange,
-    services: Services,
-    configuration: admin::Configuration,
-    metrics: Metrics,
-    admin: Option<std::thread::JoinHandle<()>>,
-    admin_shutdown: Shutdown,
-}
-
-impl Node {
-    /// Binds everything that `config` wants for `role` and starts it in the current runtime.
-    ///
-    /// Errors: a port is taken, a file is missing or wrong. Nothing stays open then.
-    pub async fn start(
-        config: &Config,
-        role: Role,
-        certificates: Option<Certificates>,
-        parent: &Shutdown,
-    ) -> Result<Self, Error> {
-        let scope = TaskScope::under(parent);
-        let grace = Duration::from_secs(u64::from(config.node.grace_seconds));
-        let parts = Parts::bind(config, role, certificates, &scope).await?;
-        parts.run(role, scope, grace)
-    }
-
-    /// The addresses taken, by configuration key.
-    pub fn listeners(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
-        self.listeners
-            .iter()
-            .map(|(key, address)| (*key, address.to_string()))
-    }
-
-    /// The address taken for a configuration key.
-    pub fn address(&self, key: &str) -> Option<SocketAddr> {
-        self.listeners
-            .iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, address)| *address)
-    }
-
-    /// Takes another configuration whenever `origin` has one.
-    ///
-    /// Errors: the process cannot listen to signals.
-    pub fn follow(&self, origin: ConfigOrigin, role: Role) -> Result<(), Error> {
-        let (services, shown) = (self.services.clone(), self.configuration.clone());
-        Reload::new(origin, role, services, shown, &self.metrics).run(&self.scope)
-    }
-
-    /// Where questions about rooms go.
-    pub fn exchange(&self) -> Exchange {
-        self.exchange.clone()
-    }
-
-    /// Drains: the node is not ready from now on, sessions end, and what has not ended after
-    /// `node.grace_seconds` is aborted. The admin port answers until the end.
-    pub async fn stop(self) {
-        if let Some(delivery) = &self.delivery {
-            delivery.drain();
-        }
-        if let Some(doors) = &self.doors {
-            doors.drain();
-        }
-        let aborted = self.scope.finish(self.grace).await;
-        self.admin_shutdown.request();
-        if let Some(thread) = self.admin
-            && tokio::task::spawn_blocking(move || thread.join())
-                .await
-                .is_err()
-        {
-            tracing::warn!("the admin thread has panicked");
-        }
-        tracing::info!(node = self.name, aborted, "stopped");
-    }
-}
 
 /// Everything a node serves with, bound and not yet running.
 pub(super) struct Parts {
@@ -132,11 +48,14 @@ pub(super) struct Parts {
     pub(super) origin: Option<OriginRooms>,
     pub(super) http: Option<net::Server>,
     pub(super) http_metrics: Option<net::http::Metrics>,
+    pub(super) certificates: Option<Keeper>,
+    pub(super) drain: net::Drain,
     pub(super) admin: Option<admin::Server>,
 }
 
 impl Parts {
-    async fn bind(
+    /// Binds everything that `config` wants for `role`.
+    pub(super) async fn bind(
         config: &Config,
         role: Role,
         certificates: Option<Certificates>,
@@ -147,8 +66,10 @@ impl Parts {
             Some(certificates) => Loaded::from(certificates),
             None => Loaded::from_files(config)?,
         };
-        let shown = certificates.http.as_ref().map(ServerCertificates::new);
-        let shown = shown.transpose()?;
+        let shown = match certificates.http.as_slice() {
+            [] => None,
+            identities => Some(ServerCertificates::new(identities)?),
+        };
         let metrics = Metrics::default();
         let shedding = shed::Controller::new(&config.shed, &metrics);
         let services = Services {
@@ -176,9 +97,15 @@ impl Parts {
             origin: None,
             http: None,
             http_metrics: None,
+            certificates: None,
+            drain: net::Drain::default(),
         };
         if takes_hosts(config, role) {
             parts.bind_ingest(config, shown.clone(), scope)?;
+        }
+        if let Some(shown) = shown.clone() {
+            let keeper = Keeper::new(shown, &config.http, &parts.metrics);
+            parts.certificates = Some(keeper);
         }
         if let Some((identity, authorities)) = certificates.relay {
             parts.bind_relay(&config.relay, role, (identity, authorities), scope)?;
@@ -273,12 +200,14 @@ impl Parts {
         let delivery = Delivery::new(&config.delivery, parts, metrics, &self.name);
         let services = (delivery.clone(), doors.clone());
         let (gate, door) = (self.services.gate.clone(), self.services.shedding.door());
+        let drain = self.drain.clone();
         let make = move |worker| -> Rc<dyn Service> {
             Rc::new(Routes {
                 gate: gate.clone(),
                 viewers: services.0.service(worker),
                 rooms: services.1.service(worker),
                 door: door.clone(),
+                drain: drain.clone(),
             })
         };
         let measured = net::http::Metrics::register(metrics);
@@ -294,7 +223,8 @@ impl Parts {
         Ok(())
     }
 
-    fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+    /// The addresses taken, by configuration key.
+    pub(super) fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
         let rtmp = self.rtmp.as_ref();
         let http = self.http.as_ref().map(net::Server::local_addresses);
         [
@@ -320,51 +250,6 @@ impl Parts {
         .into_iter()
         .filter_map(|(key, address)| Some((key, address?)))
         .collect()
-    }
-
-    fn run(self, role: Role, scope: TaskScope, grace: Duration) -> Result<Node, Error> {
-        let listeners = self.listeners();
-        let sources = self.sources(role, &listeners, scope.shutdown());
-        // The desk outlives the services it shows, so that a drain can be watched.
-        let admin_shutdown = Shutdown::new();
-        let admin = match self.admin {
-            Some(server) => Some(server.run(sources, admin_shutdown.clone())?),
-            None => None,
-        };
-        if let Some(children) = self.children {
-            children.run(&scope);
-        }
-        if let Some(parents) = self.parents {
-            parents.run(&scope);
-        }
-        if let Some(rtmp) = self.rtmp {
-            rtmp.run(scope.clone())
-                .map_err(|error| Error::System("rtmp", error))?;
-        }
-        if let Some(http) = self.http {
-            let shutdown = scope.shutdown().clone();
-            scope.spawn("http", async move {
-                if let Err(error) = http.run(&shutdown, grace).await {
-                    tracing::error!(%error, "viewers are served by fewer workers");
-                }
-            });
-        }
-        let (name, delivery, doors) = (self.name, self.delivery, self.doors);
-        let exchange = self.exchange;
-        Ok(Node {
-            name,
-            listeners,
-            scope,
-            grace,
-            delivery,
-            doors,
-            exchange,
-            services: self.services,
-            configuration: self.configuration,
-            metrics: self.metrics,
-            admin,
-            admin_shutdown,
-        })
     }
 }
 

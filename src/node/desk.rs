@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::admin::{Fleet, NodeInfo, Sources};
+use crate::admin::{Fleet, NodeInfo, Sources, Stops};
 use crate::node::Role;
 use crate::node::assembly::Parts;
-use crate::runtime::{Shutdown, clock};
+use crate::runtime::clock;
 
 impl Parts {
     /// Where the admin port's answers come from.
@@ -13,7 +13,7 @@ impl Parts {
         &self,
         role: Role,
         listeners: &[(&'static str, SocketAddr)],
-        shutdown: &Shutdown,
+        stops: Stops,
     ) -> Sources {
         let origin = self.origin.as_ref();
         let shown = listeners.iter().map(|(key, at)| (*key, at.to_string()));
@@ -41,7 +41,7 @@ impl Parts {
             configuration: self.configuration.clone(),
             gate: self.services.gate.clone(),
             metrics: self.metrics.clone(),
-            shutdown: shutdown.clone(),
+            stops,
         }
     }
 }

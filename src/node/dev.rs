@@ -7,10 +7,11 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::admin;
 use crate::net::tls::{Authority, Identity};
-use crate::node::assembly::Node;
 use crate::node::certificates::Certificates;
 use crate::node::config::{Config, Override};
+use crate::node::running::Node;
 use crate::node::{Error, Role, demo, signals};
 use crate::runtime::{Shutdown, TaskScope};
 
@@ -43,7 +44,7 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
         origin.orders.webhook = Some(merchant.webhook());
         scope.spawn("demo.merchant", merchant.run(scope.shutdown().clone()));
     }
-    let origin = Node::start(
+    let mut origin = Node::start(
         &origin,
         Role::Origin,
         Some(made.certificates(&made.origin)),
@@ -54,7 +55,7 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
         .address("relay.listen")
         .expect("the origin of dev listens");
     let edge = edge_config(config, parent);
-    let edge = Node::start(
+    let mut edge = Node::start(
         &edge,
         Role::Edge,
         Some(made.certificates(&made.edge)),
@@ -73,10 +74,14 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
     if options.open {
         open(&urls.watch());
     }
-    signals::wait().await?;
+    let wish = tokio::select! {
+        signal = signals::wait() => signal.map(|()| admin::Wish::default())?,
+        wish = edge.asked_to_drain() => wish,
+        wish = origin.asked_to_drain() => wish,
+    };
     scope.finish(Duration::from_secs(1)).await;
-    edge.stop().await;
-    origin.stop().await;
+    edge.stop(wish).await;
+    origin.stop(admin::Wish::default()).await;
     Ok(())
 }
 

@@ -10,13 +10,16 @@ pub mod config;
 mod demo;
 mod desk;
 mod dev;
+mod ending;
 mod interaction;
 mod joins;
 mod notify;
 mod reload;
 mod routes;
+mod running;
 mod services;
 mod signals;
+mod steering;
 
 use std::fmt;
 
@@ -106,7 +109,7 @@ pub fn run(mut config: Config, role: Role, origin: ConfigOrigin) -> Result<(), E
     let runtime = media_runtime(config.node.media_threads)?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
-        let node = assembly::Node::start(&config, role, None, &shutdown).await?;
+        let node = running::Node::start(&config, role, None, &shutdown).await?;
         node.follow(origin, role)?;
         for (key, address) in node.listeners() {
             tracing::info!(key, address, "listening");
@@ -117,10 +120,7 @@ pub fn run(mut config: Config, role: Role, origin: ConfigOrigin) -> Result<(), E
             "started"
         );
         let _signs_of_life = notify::ready(&shutdown);
-        signals::wait().await?;
-        notify::stopping();
-        node.stop().await;
-        Ok(())
+        ending::run(node).await
     })
 }
 

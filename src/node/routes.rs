@@ -10,8 +10,10 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
 use crate::auth::{Gate, Refusal, Visit};
+use crate::net::Drain;
 use crate::net::http::{Body, Reply, Request, Response, Service, problem};
 use crate::node::joins;
+use crate::node::steering::steer;
 use crate::rooms::doors::Doors;
 use crate::runtime::clock;
 use crate::shed::Door;
@@ -26,16 +28,25 @@ pub(super) struct Routes {
     pub(super) viewers: Rc<dyn Service>,
     /// What newcomers among the viewers pass.
     pub(super) door: Door,
+    /// The end of them.
+    pub(super) drain: Drain,
 }
 
 impl Service for Routes {
     fn call(&self, mut request: Request) -> Reply {
+        // As the peer wrote it: where it is sent, its credentials are asked for again.
         let target = request.uri.clone();
-        match self.admit(&mut request) {
-            Ok(To::Rooms) => self.rooms.call(request),
-            Ok(To::Viewers) => joins::pass(&self.door, request, &target, &self.viewers),
-            Ok(To::Elsewhere(url)) => Reply::Ready(moved(&url)),
-            Err(refusal) => Reply::Ready(refused(&refusal)),
+        let to = match self.admit(&mut request) {
+            Ok(to) => to,
+            Err(refusal) => return Reply::Ready(refused(&refusal)),
+        };
+        if let Some(response) = steer(&self.drain, &request, &target) {
+            return Reply::Ready(response);
+        }
+        match to {
+            To::Rooms => self.rooms.call(request),
+            To::Viewers => joins::pass(&self.door, request, &target, &self.viewers),
+            To::Elsewhere(url) => Reply::Ready(moved(&url)),
         }
     }
 }

@@ -15,6 +15,6 @@ pub async fn wait() -> Result<(), Error> {
         _ = interrupt.recv() => "SIGINT",
         _ = terminate.recv() => "SIGTERM",
     };
-    tracing::info!(signal = name, "draining");
+    tracing::info!(signal = name, "asked to stop");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use rushlane::net::{Server, http};
+use rushlane::net::{Drain, Server, http};
 use rushlane::runtime::{Shutdown, TaskScope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -62,7 +62,11 @@ async fn parked_viewers_get_the_same_bytes_and_leavers_none() {
         let (scope, shutdown) = (TaskScope::under(&Shutdown::new()), Shutdown::new());
         let stop = shutdown.clone();
         let serving = scope.spawn("server", async move {
-            server.run(&stop, Duration::from_secs(1)).await.unwrap();
+            let drain = Drain::default();
+            server
+                .run(&drain, &stop, Duration::from_secs(1))
+                .await
+                .unwrap();
         });
 
         let target = media("video", "?_HLS_msn=5&_HLS_part=2");

@@ -429,7 +429,7 @@ async fn drain_ends_streams_and_refuses_new_ones() {
         show.pictures(10);
         let mut player = Player::join(&show, "", 1 << 20).await;
         player.tags().await;
-        show.delivery.drain();
+        show.delivery.drain(Duration::ZERO);
         assert_eq!(player.tag().await, None);
         assert_eq!(show.get("/live/r.flv").await.status, 503);
     })

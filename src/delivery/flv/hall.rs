@@ -14,14 +14,15 @@ use tokio::sync::{Notify, watch};
 
 use super::batch::Batch;
 use super::feed::Feed;
-use super::halls::Figures;
+use super::halls::{Drain, Figures};
+use super::leaving::Leaving;
 use super::query::Selection;
 use super::viewer::{Outcome, Viewer};
 use crate::auth::Pass;
 use crate::delivery::viewers::Audience;
 use crate::live::broadcast;
 use crate::net::http::Sink;
-use crate::runtime::{Shutdown, clock};
+use crate::runtime::clock;
 
 /// Viewers that are written to before other tasks of the worker have their turn: about a
 /// millisecond, so that an order beside a large audience waits no longer than that.
@@ -70,22 +71,28 @@ impl Hall {
         self.rung.notify_one();
     }
 
-    /// Serves the hall until nobody is left, the show is over, or `drain` is wanted; returns those
-    /// who still wait for bytes.
+    /// Serves the hall until nobody is left, the show is over, or `drain` has sent all away;
+    /// returns those who still wait for bytes.
     pub(super) async fn run(
         self: Rc<Self>,
         broadcast: broadcast::Consumer,
         selection: Selection,
         house: House,
-        drain: Shutdown,
+        drain: Drain,
     ) -> Rows {
         let mut feed = Feed::new(broadcast, &selection);
         let mut rows = Rows::new(house);
         let mut denials = None;
+        let mut leaving = Leaving::new(drain);
         loop {
+            let present = rows.viewers.len();
             tokio::select! {
                 biased;
-                () = drain.requested() => break,
+                share = leaving.next(present) => {
+                    if rows.dismiss(share) {
+                        break;
+                    }
+                }
                 () = feed.changed() => {}
                 () = self.rung.notified() => {}
                 () = changed(&mut denials) => rows.let_go(),
@@ -145,6 +152,8 @@ async fn changed(denials: &mut Denials) {
 /// The viewers of a hall.
 pub(super) struct Rows {
     viewers: Vec<Viewer>,
+    /// Those who go as soon as they have what they were given.
+    dismissed: Vec<Viewer>,
     house: House,
 }
 
@@ -152,6 +161,7 @@ impl Rows {
     fn new(house: House) -> Self {
         Self {
             viewers: Vec::new(),
+            dismissed: Vec::new(),
             house,
         }
     }
@@ -258,6 +268,14 @@ impl Rows {
         self.house.figures.closed_denied.inc_by(gone as u64);
     }
 
+    /// Lets `count` viewers go; true when nobody is left.
+    fn dismiss(&mut self, count: usize) -> bool {
+        let stay = self.viewers.len().saturating_sub(count);
+        let leaving = self.viewers.drain(stay..).filter(Viewer::is_blocked);
+        self.dismissed.extend(leaving);
+        self.viewers.is_empty()
+    }
+
     async fn pass(&mut self, mut act: impl FnMut(&mut Viewer, &mut Context<'_>) -> Outcome) {
         let mut from = 0;
         loop {
@@ -296,6 +314,7 @@ impl Rows {
 
     /// Lets the last bytes leave, for a bounded time.
     pub(super) async fn finish(mut self) {
+        self.viewers.append(&mut self.dismissed);
         self.viewers.retain(Viewer::is_blocked);
         let last = async {
             while !self.viewers.is_empty() {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -37,12 +37,19 @@ pub(super) struct Figures {
     pub(super) delay: Histogram,
 }
 
+/// The end of all live bodies. Clones share it.
+#[derive(Clone)]
+pub(in crate::delivery) struct Drain {
+    begun: Shutdown,
+    spread: Arc<OnceLock<Duration>>,
+}
+
 /// The limits and figures of all workers' halls.
 #[derive(Clone)]
 pub(in crate::delivery) struct Builder {
     house: House,
     audiences: Audiences,
-    drain: Shutdown,
+    drain: Drain,
 }
 
 /// The halls of one worker.
@@ -52,11 +59,37 @@ pub(in crate::delivery) struct Halls {
     scope: TaskScope,
 }
 
+impl Drain {
+    /// One that also begins with `shutdown`, then all at once.
+    pub(in crate::delivery) fn under(shutdown: &Shutdown) -> Self {
+        let (begun, spread) = (shutdown.child(), Arc::default());
+        Self { begun, spread }
+    }
+
+    /// Ends all live bodies, the last one after `spread`.
+    pub(in crate::delivery) fn begin(&self, spread: Duration) {
+        let _the_first_counts = self.spread.set(spread).is_err();
+        self.begun.request();
+    }
+
+    pub(super) fn is_begun(&self) -> bool {
+        self.begun.is_requested()
+    }
+
+    pub(super) async fn begun(&self) {
+        self.begun.requested().await;
+    }
+
+    pub(super) fn spread(&self) -> Duration {
+        self.spread.get().copied().unwrap_or_default()
+    }
+}
+
 impl Builder {
     pub(in crate::delivery) fn new(
         config: &Config,
         audiences: Audiences,
-        drain: Shutdown,
+        drain: Drain,
         metrics: &Metrics,
     ) -> Self {
         let figures = Figures {
@@ -124,7 +157,7 @@ impl Builder {
 impl Halls {
     /// True once viewers should go elsewhere.
     pub(in crate::delivery) fn is_draining(&self) -> bool {
-        self.builder.drain.is_requested()
+        self.builder.drain.is_begun()
     }
 
     /// A body that brings its viewer into the right hall once the reply's head is sent.

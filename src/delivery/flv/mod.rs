@@ -14,13 +14,14 @@ mod feed;
 mod hall;
 mod halls;
 mod lane;
+mod leaving;
 mod query;
 mod settling;
 mod viewer;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use halls::{Builder, Halls};
+pub(super) use halls::{Builder, Drain, Halls};
 pub(super) use query::{Query, Refusal};
 
 /// What a slow viewer may cost.

@@ -31,11 +31,13 @@ pub struct Direct {
     pub(super) link: Link,
 }
 
-/// A whole HTTP/1.1 reply, the same for all connections of a worker that stay open.
+/// A whole HTTP/1.1 reply, the same for all connections of a worker that would stay open.
 #[derive(Debug)]
 pub struct Encoded {
     pub(super) status: StatusCode,
     pub(super) bytes: Bytes,
+    /// The head says that the connection closes.
+    pub(super) closes: bool,
 }
 
 /// A reply of which a part, mostly all of it, is written.
@@ -52,8 +54,11 @@ impl Direct {
     pub fn encode(&self, response: Response) -> Option<Rc<Encoded>> {
         let (parts, body) = response.into_parts();
         let bytes = http1::encode(&parts, &body, &self.front, &self.link)?;
-        let status = parts.status;
-        Some(Rc::new(Encoded { status, bytes }))
+        Some(Rc::new(Encoded {
+            status: parts.status,
+            bytes,
+            closes: self.front.leaving().is_requested(),
+        }))
     }
 
     /// Writes as much of `reply` as the socket takes now; the connection's task writes the rest

@@ -103,7 +103,7 @@ async fn a_drain_closes_the_connection_after_a_begun_reply() {
         let asks = b"GET /begin HTTP/1.1\r\nhost: a\r\n\r\n";
         client.write_all(asks).await.unwrap();
         until(|| waiting.get() == 1).await;
-        front.scope.shutdown().request();
+        front.leaving().request();
         release.notify_waiters();
         let (head, body) = receive(&mut client).await;
         assert!(head.contains("\r\nconnection: close\r\n"), "{head}");

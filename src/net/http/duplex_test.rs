@@ -88,7 +88,7 @@ async fn plain_connection_is_filled_and_goes_on() {
 async fn tls_connection_is_filled_and_goes_on() {
     let authority = tls::Authority::create("test root");
     let identity = authority.issue(&["localhost"]).unwrap();
-    let certificates = tls::ServerCertificates::new(&identity).unwrap();
+    let certificates = tls::ServerCertificates::new(std::slice::from_ref(&identity)).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(tls::server_config(certificates, &[])));
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.certificate()).unwrap();

@@ -11,9 +11,10 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::coding::Chunks;
+use crate::net::Drain;
 use crate::net::http::front::{Front, Link};
 use crate::net::http::{
-    Body, Duplex, Metrics, Reply, Request, Response, Service, Session, Sink, problem,
+    Body, Config, Duplex, Metrics, Reply, Request, Response, Service, Session, Sink, problem,
 };
 use crate::runtime::{Shutdown, TaskScope};
 use crate::telemetry;
@@ -130,7 +131,16 @@ pub(in crate::net) fn front(service: Fake) -> Rc<Front> {
     let metrics = Metrics::register(&telemetry::Metrics::default());
     let alt_svc = Some(HeaderValue::from_static("h3=\":443\""));
     let scope = TaskScope::under(&Shutdown::new());
-    Rc::new(Front::new(Rc::new(service), alt_svc, metrics, scope))
+    let drain = Drain::default();
+    let config = Config::default();
+    Rc::new(Front::new(
+        &config,
+        Rc::new(service),
+        alt_svc,
+        metrics,
+        scope,
+        drain,
+    ))
 }
 
 /// Waits for `condition`, which some task is about to make true.

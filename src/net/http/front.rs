@@ -3,12 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
+use tokio::time::sleep;
 
-use crate::net::http::{Metrics, Protocol, Reply, Request, Response, Service};
+use crate::net::Drain;
+use crate::net::buckets::Buckets;
+use crate::net::http::clients::Clients;
+use crate::net::http::{Config, Metrics, Protocol, Reply, Request, Response, Service, problem};
 use crate::runtime::{Shutdown, TaskScope, clock};
 
 /// The name in `server` headers.
@@ -17,6 +22,10 @@ pub(super) const SERVER: &str = "rushlane";
 /// The heads of replies fit; a larger buffer is not kept for the next one.
 const HEAD_KEPT_BYTES_MAX: usize = 4096;
 
+/// How long a connection with streams that begins in a drain may stay: its requests come with the
+/// handshake or right behind it.
+const VISIT: Duration = Duration::from_secs(1);
+
 /// One worker's front.
 pub(in crate::net) struct Front {
     service: Rc<dyn Service>,
@@ -24,6 +33,11 @@ pub(in crate::net) struct Front {
     alt_svc: Option<HeaderValue>,
     pub(in crate::net) metrics: Metrics,
     pub(in crate::net) scope: TaskScope,
+    pub(in crate::net) drain: Drain,
+    pub(in crate::net) clients: Clients,
+    requests: Buckets,
+    /// Requested when the drain begins, and with the scope's end.
+    leaving: Shutdown,
     date: RefCell<(i64, HeaderValue)>,
     head: Cell<Vec<u8>>,
 }
@@ -37,12 +51,19 @@ pub(in crate::net) struct Link {
 
 impl Front {
     pub(in crate::net) fn new(
+        config: &Config,
         service: Rc<dyn Service>,
         alt_svc: Option<HeaderValue>,
         metrics: Metrics,
         scope: TaskScope,
+        drain: Drain,
     ) -> Self {
+        let requests = Buckets::new(config.limits.requests_per_second, clock::now());
         Self {
+            leaving: scope.shutdown().child(),
+            drain,
+            clients: Clients::new(config.trusted_proxies.clone(), config.forwarded_by),
+            requests,
             service,
             alt_svc,
             metrics,
@@ -52,13 +73,44 @@ impl Front {
         }
     }
 
-    /// Ends when connections should finish what they are at and close.
-    pub(super) fn shutdown(&self) -> &Shutdown {
-        self.scope.shutdown()
+    /// Requested when connections should finish what they are at and close.
+    pub(in crate::net) fn leaving(&self) -> &Shutdown {
+        &self.leaving
     }
 
-    /// Asks the service.
-    pub(super) fn call(&self, request: Request) -> Reply {
+    /// Waits until a connection that is asked for nothing should close. In a drain with somewhere
+    /// to go, its next request is waited for: a close could cross it.
+    pub(super) async fn dismissed(&self) {
+        self.leaving.requested().await;
+        if self.drain.is_patient() {
+            self.scope.shutdown().requested().await;
+        }
+    }
+
+    /// Waits until a connection with streams that begins now should be told to go.
+    pub(super) async fn parting(&self) {
+        if self.leaving.is_requested() && self.drain.receives() {
+            sleep(VISIT).await;
+        } else {
+            self.leaving.requested().await;
+        }
+    }
+
+    /// Waits until listeners should close.
+    pub(in crate::net) async fn closing(&self) {
+        self.leaving.requested().await;
+        if self.drain.receives() {
+            self.scope.shutdown().requested().await;
+        }
+    }
+
+    /// Asks the service, in the name of the client behind trusted proxies.
+    pub(super) fn call(&self, mut request: Request) -> Reply {
+        request.peer = self.clients.of(request.peer, &request.headers);
+        if !self.requests.take(request.peer.ip(), clock::now()) {
+            self.metrics.limited();
+            return Reply::Ready(too_many());
+        }
         self.service.call(request)
     }
 
@@ -125,4 +177,16 @@ impl Front {
             self.head.set(buffer);
         }
     }
+}
+
+/// 429, for scripts of pages of any origin too.
+fn too_many() -> Response {
+    let detail = "too many requests from this address: come back in a second";
+    let mut response = problem(StatusCode::TOO_MANY_REQUESTS, detail);
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let any = HeaderValue::from_static("*");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    response
 }

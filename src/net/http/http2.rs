@@ -79,7 +79,7 @@ where
         .keep_alive_timeout(PING_WAIT)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let mut draining = pin!(front.shutdown().requested());
+    let mut draining = pin!(front.parting());
     let mut drained = false;
     let mut look = interval_at(clock::now() + LOOK_EVERY, LOOK_EVERY);
     loop {

@@ -333,7 +333,7 @@ async fn drain_lets_replies_end() {
         let mut client = Client::connect(service).await;
         let parked = client.request("GET", "/wait", Empty::new());
         until(|| waiting.get() == 1).await;
-        client.front.shutdown().request();
+        client.front.leaving().request();
         release.notify_waiters();
         assert_eq!(collect(parked.await.unwrap()).await, "hello");
         until(|| client.ended.get()).await;

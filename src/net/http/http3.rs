@@ -71,7 +71,7 @@ async fn converse(
     let activity = Rc::new(Activity::default());
     let sessions = Rc::new(Sessions::default());
     let mut requests = FuturesUnordered::new();
-    let mut draining = pin!(front.shutdown().requested());
+    let mut draining = pin!(front.parting());
     let mut drained = false;
     let mut look = interval_at(clock::now() + LOOK_EVERY, LOOK_EVERY);
     while !drained || !requests.is_empty() {

@@ -34,7 +34,7 @@ impl Client {
     async fn connect(service: Fake) -> Self {
         let authority = tls::Authority::create("test root");
         let identity = authority.issue(&["localhost"]).unwrap();
-        let certificates = tls::ServerCertificates::new(&identity).unwrap();
+        let certificates = tls::ServerCertificates::new(std::slice::from_ref(&identity)).unwrap();
         let server_tls = tls::server_config(certificates, &[b"h3"]);
         let settings = Settings::new(server_tls, Congestion::Bbr, 1);
         let server = settings
@@ -351,7 +351,7 @@ async fn drain_lets_replies_end() {
         let mut client = Client::connect(service).await;
         let parked = client.request("GET", "/wait").await;
         until(|| waiting.get() == 1).await;
-        client.front.shutdown().request();
+        client.front.leaving().request();
         release.notify_waiters();
         assert_eq!(receive(parked).await.1, b"hello");
         client.connection.close(0_u32.into(), b"");

@@ -23,6 +23,7 @@ pub struct Metrics {
     handshake_failures: [Counter; 2],
     accept_errors: Counter,
     refused: Counter,
+    limited: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +68,7 @@ impl Metrics {
                 .map(|transport| handshakes.get_or_create_owned(&ByTransport { transport })),
             accept_errors: Counter::default(),
             refused: Counter::default(),
+            limited: Counter::default(),
         };
         let room = "net";
         let help = "Open HTTP connections";
@@ -83,6 +85,8 @@ impl Metrics {
         registry.register(room, "accept_errors", help, metrics.accept_errors.clone());
         let help = "Connections closed at once because a limit of connections was reached";
         registry.register(room, "connections_refused", help, metrics.refused.clone());
+        let help = "Requests answered with 429 because their address sent too many";
+        registry.register(room, "requests_limited", help, metrics.limited.clone());
         metrics
     }
 
@@ -90,6 +94,13 @@ impl Metrics {
     #[must_use]
     pub fn sent_bytes(&self) -> u64 {
         self.sent_bytes.iter().map(Counter::get).sum()
+    }
+
+    /// Open connections of all workers.
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        let open: i64 = self.connections.iter().map(Gauge::get).sum();
+        open.max(0).unsigned_abs()
     }
 
     /// Counts a connection as open until the guard is dropped.
@@ -126,6 +137,11 @@ impl Metrics {
     /// Counts a failed accept.
     pub(in crate::net) fn accept_failed(&self) {
         self.accept_errors.inc();
+    }
+
+    /// Counts a request that a limit refused.
+    pub(in crate::net) fn limited(&self) {
+        self.limited.inc();
     }
 
     /// Counts a connection that a limit refused.

@@ -2,6 +2,7 @@
 
 use crate::auth;
 use crate::ledger::Backend;
+use crate::net::{ALTERNATES_MAX, Alternate};
 use crate::node::Role;
 use crate::node::config::{Config, Fault, Source};
 use crate::rooms::moderation;
@@ -40,6 +41,15 @@ fn node(config: &Config, fault: &mut Report<'_>) {
     }
     if let Err(error) = telemetry::check_log_filter(&config.node.log) {
         fault(&["node", "log"], &error);
+    }
+    if config.drain.alternates.len() > ALTERNATES_MAX {
+        let message = format!("name at most {ALTERNATES_MAX} nodes");
+        fault(&["drain", "alternates"], &message);
+    }
+    for url in &config.drain.alternates {
+        if let Err(message) = Alternate::parse(url) {
+            fault(&["drain", "alternates"], &message);
+        }
     }
     if config.node.media_threads > 64 {
         fault(&["node", "media_threads"], "use 0 (half the cores) to 64");
@@ -189,7 +199,8 @@ fn tls(config: &Config, role: Role, source: &Source<'_>, fault: &mut Report<'_>)
     }
     // The default port opens when there is a certificate; one that was asked for needs it.
     let wanted = http.tls_listen.is_some() && source.sets(&["http", "tls_listen"]);
-    if wanted && http.certificate.is_none() && role != Role::Dev {
+    let has_certificate = !http.certificate_files().is_empty();
+    if wanted && !has_certificate && role != Role::Dev {
         fault(
             &["http", "tls_listen"],
             "needs http.certificate and http.key; leave tls_listen out to serve plain HTTP only",
@@ -198,7 +209,7 @@ fn tls(config: &Config, role: Role, source: &Source<'_>, fault: &mut Report<'_>)
     if role == Role::Dev {
         return;
     }
-    if config.rtmp.tls_listen.is_some() && http.certificate.is_none() {
+    if config.rtmp.tls_listen.is_some() && !has_certificate {
         fault(
             &["rtmp", "tls_listen"],
             "needs http.certificate and http.key: RTMPS serves them",
@@ -224,6 +235,14 @@ fn tls(config: &Config, role: Role, source: &Source<'_>, fault: &mut Report<'_>)
         (["relay", "certificate"], &relay.certificate),
         (["relay", "key"], &relay.key),
     ];
+    for files in &http.certificates {
+        for file in [&files.certificate, &files.key] {
+            if let Err(error) = std::fs::File::open(file) {
+                let message = format!("{}: {error}", file.display());
+                fault(&["http", "certificates"], &message);
+            }
+        }
+    }
     for (path, file) in files {
         if let Some(file) = file
             && let Err(error) = std::fs::File::open(file)

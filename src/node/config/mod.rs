@@ -17,7 +17,7 @@ use crate::ledger::Backend;
 use crate::node::Role;
 use crate::{admin, auth, delivery, ingest, ledger, live, net, relay, rooms, shed};
 
-pub use node::NodeConfig;
+pub use node::{DrainConfig, NodeConfig};
 pub use overrides::{Override, override_from_flag, overrides_from_environment};
 pub use source::{Fault, Source};
 
@@ -27,6 +27,8 @@ pub use source::{Fault, Source};
 pub struct Config {
     /// The node itself.
     pub node: NodeConfig,
+    /// Where viewers go when the node stops.
+    pub drain: DrainConfig,
     /// The live window.
     pub live: live::Config,
     /// RTMP and RTMPS listeners (origin, and edges that hosts push to).

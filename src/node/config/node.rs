@@ -17,6 +17,15 @@ pub struct NodeConfig {
     pub media_threads: usize,
 }
 
+/// Where viewers go when the node stops.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainConfig {
+    /// Other edges as `https://HOST:PORT`, in turns. Empty: whoever asks is turned away, and finds
+    /// another one by name or balancer.
+    pub alternates: Vec<String>,
+}
+
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {

@@ -170,8 +170,8 @@ impl Terms {
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// Reads until a head is whole.
     async fn next_head(&mut self) -> Result<Head, Stop> {
-        let shutdown = self.front.shutdown().clone();
-        let mut draining = pin!(shutdown.requested());
+        let front = self.front.clone();
+        let mut dismissed = pin!(front.dismissed());
         // The first head's time begins with the connection, a later one's with its first byte.
         let mut deadline = clock::now() + HEAD_WAIT;
         let mut idle = self.served > 0 && self.decoder.is_empty();
@@ -191,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             }
             let read = poll_fn(|cx| {
                 let waits = self.decoder.is_empty();
-                if waits && draining.as_mut().poll(cx).is_ready() {
+                if waits && dismissed.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(0));
                 }
                 poll_read(&mut self.stream, &mut self.decoder, cx)
@@ -323,7 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         self.front.metrics.replied(Protocol::H1, parts.status);
         self.served += 1;
         let closes = terms.persistence == Persistence::Close;
-        let next = if closes || self.front.shutdown().is_requested() {
+        let next = if closes || self.front.leaving().is_requested() {
             Next::Close
         } else {
             Next::Request
@@ -364,7 +364,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         write(&mut self.stream, rest, &Chunks::default()).await?;
         let sent_bytes = self.front.metrics.sent(Protocol::H1);
         sent_bytes.inc_by(bytes.len() as u64);
-        Ok(if self.front.shutdown().is_requested() {
+        Ok(if begun.reply.closes {
             Next::Close
         } else {
             Next::Request

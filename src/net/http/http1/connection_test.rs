@@ -544,7 +544,7 @@ async fn drain_closes_idle_connections_and_lets_replies_end() {
         let mut idle = Client::connect(Fake::default());
         idle.get("/hello").await;
         idle.receive().await;
-        idle.front.shutdown().request();
+        idle.front.leaving().request();
         assert_eq!(idle.receive_all().await, "");
 
         let service = Fake::default();
@@ -552,7 +552,7 @@ async fn drain_closes_idle_connections_and_lets_replies_end() {
         let mut parked = Client::connect(service);
         parked.get("/wait").await;
         until(|| waiting.get() == 1).await;
-        parked.front.shutdown().request();
+        parked.front.leaving().request();
         release.notify_waiters();
         let all = parked.receive_all().await;
         assert_eq!(field(&all, "connection"), Some("close"));

@@ -90,7 +90,7 @@ pub(in crate::net::http) fn encode(
     if is_bodiless(parts.status) {
         return None;
     }
-    let persistence = if front.shutdown().is_requested() {
+    let persistence = if front.leaving().is_requested() {
         Persistence::Close
     } else {
         Persistence::Stays
