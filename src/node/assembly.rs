@@ -150,10 +150,17 @@ impl Parts {
     ) -> Result<(), Error> {
         let (policy, told) = watch::channel(Bytes::new());
         let (policy_in, mut policies) = mpsc::channel(POLICIES_MAX);
+        let shutdown = scope.shutdown().clone();
         // What the parents say holds below this node too.
         scope.spawn("node.policy", async move {
-            while let Some(said) = policies.recv().await {
-                policy.send_replace(said);
+            let pass_on = async {
+                while let Some(said) = policies.recv().await {
+                    policy.send_replace(said);
+                }
+            };
+            tokio::select! {
+                () = pass_on => {}
+                () = shutdown.requested() => {}
             }
         });
         let local = relay::Local {
