@@ -42,18 +42,44 @@ export interface Presence {
   status: "live" | "ended" | "absent" | "unreachable";
   /** Tells one show of the room from the next: the playlist, whose URLs carry the epoch. */
   show: string;
+  /** The edge takes nobody just now, and says what to do. */
+  turn: Turn | null;
+}
+
+/** What an edge says that sheds load or drains. */
+export interface Turn {
+  seconds: number;
+  /** In the queue; null when there is none, or it is full. */
+  place: number | null;
+  /** To come back with, so that the place is kept. */
+  ticket: string | null;
+  /** Other edges, `https://HOST:PORT`. */
+  alternates: string[];
 }
 
 /** Asks the edge about one room. Never throws. */
-export async function presence(room: string, edge = ""): Promise<Presence> {
+export async function presence(room: string, edge = "", ticket = ""): Promise<Presence> {
   try {
-    const response = await fetch(mediaUrl(room, "hls", edge), {
+    const response = await fetch(mediaUrl(room, "hls", edge, ticket), {
       cache: "no-store",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    return { status: statusOf(response), show: await response.text() };
+    const show = await response.text();
+    return { status: statusOf(response), show, turn: response.ok ? null : turnOf(response, show) };
   } catch {
-    return { status: "unreachable", show: "" };
+    return { status: "unreachable", show: "", turn: null };
+  }
+}
+
+function turnOf({ status }: Response, body: string): Turn | null {
+  if (status !== 503) return null;
+  try {
+    const said = JSON.parse(body) as Partial<Turn> & { retry_after_s?: number };
+    if (typeof said.retry_after_s !== "number") return null;
+    const { place = null, ticket = null, alternates = [] } = said;
+    return { seconds: said.retry_after_s, place, ticket, alternates };
+  } catch {
+    return null;
   }
 }
 
@@ -63,10 +89,14 @@ function statusOf({ ok, status }: Response): Presence["status"] {
   return status === 404 || status === 400 ? "absent" : "unreachable";
 }
 
-/** The URL of a room's stream at `edge`, `https://HOST:PORT`; this page's own unless told. */
-export function mediaUrl(room: string, protocol: "hls" | "flv", edge = ""): string {
+/**
+ * The URL of a room's stream at `edge`, `https://HOST:PORT`; this page's own unless told. `ticket`:
+ * of the queue before it.
+ */
+export function mediaUrl(room: string, protocol: "hls" | "flv", edge = "", ticket = ""): string {
   const name = encodeURIComponent(room);
-  return `${edge}/live/${name}${protocol === "hls" ? "/index.m3u8" : ".flv"}`;
+  const query = ticket && `?queue=${encodeURIComponent(ticket)}`;
+  return `${edge}/live/${name}${protocol === "hls" ? "/index.m3u8" : ".flv"}${query}`;
 }
 
 /**

@@ -8,7 +8,8 @@ import { element } from "../dom";
 import type { Points } from "./history";
 
 const HEIGHT = 132;
-const WINDOW_S = 15 * 60;
+/** The time that a chart shows: what is known, between these. */
+const WINDOW_S = { min: 120, max: 15 * 60 };
 
 /** A chart with its heading; `unit` writes values of the axis. */
 export class Chart {
@@ -79,7 +80,7 @@ export class Chart {
       legend: { show: false },
       cursor: { y: false, points: { size: 6 } },
       scales: {
-        x: { range: (_, __, max) => [max - WINDOW_S, max] },
+        x: { range: (_, min, max) => [Math.max(Math.min(min, max - WINDOW_S.min), max - WINDOW_S.max), max] },
         y: { range: (_, __, max) => [0, Math.max(max * 1.15, 1)] },
       },
       axes: [

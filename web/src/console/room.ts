@@ -110,7 +110,7 @@ export class RoomView implements View {
   #showAudience(over: FleetRoom | undefined, detail: RoomDetail | null): void {
     const measured = over?.glance.measured ?? null;
     const since = over?.glance.since_ms ?? detail?.since_ms;
-    setText(this.#since, since ? `since ${span(Date.now() - since)}` : "");
+    setText(this.#since, since ? `for ${span(Date.now() - since)}` : "");
     const viewers = over?.viewers ?? { total: 0, by_protocol: {} };
     this.#tiles.set("Viewers", count(viewers.total), shares(viewers.by_protocol));
     const chat = detail?.interaction;

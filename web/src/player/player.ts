@@ -1,6 +1,6 @@
 // Keeps one room playing: chooses a protocol, tries again, falls back, and knows when it is over.
 
-import { mediaUrl, presence, type Presence } from "../api";
+import { mediaUrl, presence, type Presence, type Turn } from "../api";
 import type { Playhead } from "../sdk/held";
 import { Backoff } from "./backoff";
 import type { Engine, Failure, Protocol, Reports } from "./engine";
@@ -11,6 +11,7 @@ export type State =
   | { name: "playing" }
   | { name: "buffering" }
   | { name: "retrying"; seconds: number }
+  | { name: "queued"; seconds: number; place: number | null }
   | { name: "absent" }
   | { name: "ended" }
   | { name: "failed"; detail: string };
@@ -30,6 +31,8 @@ const STALL_MAX_MS = 10_000;
 const STABLE_MS = 8_000;
 /** How often an empty or finished room is asked for again. */
 const ABSENT_POLL_MS = 3_000;
+/** Those who are sent to another edge spread over this time. */
+const SPREAD_MS = 800;
 /** Network failures in a row on one protocol before the other gets its turn. */
 const NETWORK_FAILURES_MAX = 3;
 
@@ -46,13 +49,15 @@ export class Player {
   #stallTimer = 0;
   #stableTimer = 0;
   #waitTimer = 0;
+  /** Keeps the place in an edge's queue. */
+  #ticket = "";
 
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly room: string,
     private protocol: Protocol,
     private readonly listener: Listener,
-    private readonly edge = "",
+    private edge = "",
   ) {
     video.addEventListener("playing", () => this.#advanced());
     video.addEventListener("waiting", () => this.#stalled());
@@ -89,7 +94,7 @@ export class Player {
       failed: (failure) => void this.#failed(attempt, failure),
       ended: () => void this.#finished(attempt),
     };
-    const url = mediaUrl(this.room, this.protocol, this.edge);
+    const url = mediaUrl(this.room, this.protocol, this.edge, this.#ticket);
     try {
       const engine = await open(this.protocol, this.video, url, reports);
       if (attempt !== this.#attempt) return engine.destroy();
@@ -118,9 +123,10 @@ export class Player {
   async #failed(attempt: number, failure: Failure): Promise<void> {
     if (attempt !== this.#attempt) return;
     const turn = this.#stop();
-    const found = await presence(this.room, this.edge);
+    const found = await presence(this.room, this.edge, this.#ticket);
     if (turn !== this.#attempt) return;
     if (found.status === "absent" || found.status === "ended") return this.#gone(found);
+    if (found.turn) return this.#queue(found.turn);
 
     // Silence after a picture is the host's pause: another protocol would not end it.
     const hostIsSilent = failure.kind === "silence" && this.#played;
@@ -134,9 +140,10 @@ export class Player {
   async #finished(attempt: number): Promise<void> {
     if (attempt !== this.#attempt) return;
     const turn = this.#stop();
-    const found = await presence(this.room, this.edge);
+    const found = await presence(this.room, this.edge, this.#ticket);
     if (turn !== this.#attempt) return;
     // FLV ends with its connection, for whatever reason; LL-HLS says that it is over.
+    if (found.turn) return this.#queue(found.turn);
     const unsure = this.protocol === "flv" && found.status === "live";
     if (unsure || found.status === "unreachable") return this.#wait(this.#backoff.next());
     this.#gone(found);
@@ -164,7 +171,7 @@ export class Player {
     this.#show({ name: over ? "ended" : "absent" });
     const attempt = this.#attempt;
     this.#waitTimer = window.setTimeout(async () => {
-      const now = await presence(this.room, this.edge);
+      const now = await presence(this.room, this.edge, this.#ticket);
       if (attempt !== this.#attempt) return;
       // A show that has ended is still listed for a while: live alone does not make it new.
       if (now.status === "live" && now.show !== found.show) void this.start();
@@ -177,6 +184,24 @@ export class Player {
     this.#waitTimer = window.setTimeout(() => void this.start(), milliseconds);
   }
 
+  /** Goes where the edge says, or waits as long as it says; with the ticket the place is kept. */
+  #queue({ seconds, place, ticket, alternates }: Turn): void {
+    const other = alternates.find((edge) => edge !== this.edge);
+    if (other !== undefined) {
+      this.edge = other;
+      // All viewers of an edge that drains come at once.
+      return this.#wait(Math.random() * SPREAD_MS);
+    }
+    this.#ticket = ticket ?? "";
+    this.#countDown(seconds, place);
+  }
+
+  #countDown(seconds: number, place: number | null): void {
+    if (seconds <= 0) return void this.start();
+    this.#show({ name: "queued", seconds, place });
+    this.#waitTimer = window.setTimeout(() => this.#countDown(seconds - 1, place), 1_000);
+  }
+
   #isWaiting(): boolean {
     return this.#state.name === "retrying";
   }
@@ -184,6 +209,7 @@ export class Player {
   #advanced(): void {
     if (!this.#engine) return;
     this.#played = true;
+    this.#ticket = "";
     clearTimeout(this.#startTimer);
     clearTimeout(this.#stallTimer);
     clearTimeout(this.#stableTimer);

@@ -25,6 +25,12 @@ export class Veil {
         return [spinner(), paragraph(text(state.name))];
       case "retrying":
         return [spinner(), paragraph(text("retrying", { n: state.seconds }))];
+      case "queued": {
+        const { place, seconds } = state;
+        const turn = text("queued_turn", { n: seconds });
+        const line = place === null ? [] : [paragraph(text("queued_place", { n: place }))];
+        return [spinner(), heading(text("queued")), ...line, paragraph(turn)];
+      }
       case "absent":
         return [
           heading(text("absent")),
