@@ -122,6 +122,7 @@ test("Ansible puts a fleet on a machine, once", { skip: noMachine, timeout: 180_
     rushlane_certificates: ca,
     rushlane_parents: ["localhost:4430"],
     rushlane_operators: ["192.0.2.1"],
+    rushlane_firewall: "{{ rushlane_role == 'edge' }}",
     rushlane_config: "[live]\nwindow_seconds = 45\n",
   }));
   const machine = await boot(t, { shared: [ca] });

@@ -9,6 +9,7 @@ import { BINARY, boot, DEPLOY, folder, must, noMachine, ROOT } from "./harness.m
 const EDGE = `
 [node]
 name = "rim"
+grace_seconds = 2
 [relay]
 parents = ["localhost:4430"]
 listen = "off"
@@ -25,6 +26,7 @@ const ORIGIN = `
 path = "/var/lib/rushlane/ledger.redb"
 [node]
 name = "top"
+grace_seconds = 2
 [relay]
 ca = "/etc/rushlane/relay-ca.pem"
 certificate = "/etc/rushlane/node.pem"
