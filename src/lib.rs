@@ -9,6 +9,7 @@ pub mod cli;
 pub mod coding;
 pub mod container;
 pub mod delivery;
+pub mod hooks;
 pub mod ingest;
 pub mod ledger;
 pub mod live;

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["node"],
     &["admin"],
     &["ingest", "relay", "delivery", "rooms", "probe"],
-    &["auth", "cache", "ledger", "live", "net", "shed"],
+    &["auth", "hooks", "cache", "ledger", "live", "net", "shed"],
     &["telemetry"],
     &["runtime"],
     &["packaging"],

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rushlane::auth::{self, Gate};
+use rushlane::hooks::Hooks;
 use rushlane::ingest::publisher::{self, Desk, OnBusy};
 use rushlane::ingest::rtmp::{Config, Server};
 use rushlane::live::track::{Event, Start};
@@ -69,7 +70,8 @@ impl Origin {
         };
         let desk = Desk::new(store.clone(), publishers, &metrics, scope.clone());
         let gate = Gate::new(&auth::Config::default(), &metrics).expect("an open gate");
-        let server = Server::bind(config, Some(tls), (desk, gate), &metrics).expect("free ports");
+        let server = Server::bind(config, Some(tls), (desk, gate, Hooks::default()), &metrics)
+            .expect("free ports");
         let plain = server.local_addr().expect("RTMP is on");
         let secure = server.tls_addr().expect("RTMPS is on");
         server.run(scope.clone()).expect("a runtime");

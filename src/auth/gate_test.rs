@@ -379,7 +379,7 @@ fn who_is_denied_is_kept_out_and_told_inside() {
     let folder = tempfile::tempdir().unwrap();
     let gate = gate(Mode::Token, &["a"]);
     gate.denied()
-        .keep("o", folder.path().join("denied.json"))
+        .keep("o", Some(folder.path().join("denied.json")))
         .unwrap();
     let token = sign(&key("a"), &claims(Scope::Interact));
     let query = format!("token={token}");

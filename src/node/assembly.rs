@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin;
 use crate::auth::Gate;
 use crate::delivery::{self, Delivery};
+use crate::hooks::Hooks;
 use crate::ingest::{publisher, rtmp};
 use crate::live::{Exchange, Store};
 use crate::net::http::Service;
@@ -18,6 +19,7 @@ use crate::net::tls::{self, Identity, ServerCertificates};
 use crate::node::certificates::{Certificates, Keeper, Loaded};
 use crate::node::config::Config;
 use crate::node::interaction::OriginRooms;
+use crate::node::plays::Plays;
 use crate::node::routes::Routes;
 use crate::node::services::Services;
 use crate::node::{Error, Role};
@@ -36,6 +38,7 @@ pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) exchange: Exchange,
     pub(super) metrics: Metrics,
+    pub(super) hooks: Hooks,
     pub(super) desk: Option<publisher::Desk>,
     pub(super) rtmp: Option<rtmp::Server>,
     pub(super) children: Option<relay::Server>,
@@ -80,13 +83,14 @@ impl Parts {
             publishers: None,
         };
         let mut parts = Self {
-            name,
             admin: admin::Server::bind(&config.admin)?,
             store: Store::new(config.live.clone()),
             exchange: Exchange::default(),
             services,
             configuration: admin::Configuration::default(),
+            hooks: Hooks::start(&config.hooks, &name, &metrics, scope)?,
             metrics,
+            name,
             desk: None,
             rtmp: None,
             children: None,
@@ -114,8 +118,13 @@ impl Parts {
         let sent = parts.http_metrics.clone();
         let egress = move || sent.as_ref().map_or(0, net::http::Metrics::sent_bytes);
         parts.services.shedding.run(Box::new(egress), scope);
-        // Last: what it takes up at once needs a node that will run.
         if role == Role::Origin {
+            // Without its list the node serves on, and what edges hold stays in force.
+            let denied = parts.services.gate.denied();
+            let kept = denied.keep(&parts.name, config.auth.deny_file.clone());
+            let told = parts.metrics.conditions().follow("deny_list", kept);
+            told.unwrap_or_else(|error| tracing::error!(error, "the deny list is not kept here"));
+            // Last: what it takes up at once needs a node that will run.
             parts.open_rooms(config, scope).await?;
         }
         Ok(parts)
@@ -133,7 +142,7 @@ impl Parts {
         self.rtmp = Some(rtmp::Server::bind(
             config.rtmp.clone(),
             tls,
-            (desk.clone(), self.services.gate.clone()),
+            (desk.clone(), self.services.gate.clone(), self.hooks.clone()),
             metrics,
         )?);
         self.services.publishers = Some(desk.clone());
@@ -148,18 +157,21 @@ impl Parts {
         (identity, authorities): (Identity, Vec<CertificateDer<'static>>),
         scope: &TaskScope,
     ) -> Result<(), Error> {
-        let (policy, told) = watch::channel(Bytes::new());
-        let (policy_in, mut policies) = mpsc::channel(POLICIES_MAX);
+        let denied = self.services.gate.denied().clone();
+        let policy = denied.policy();
+        let (policy_in, mut policies) = mpsc::channel::<Bytes>(POLICIES_MAX);
         let shutdown = scope.shutdown().clone();
-        // What the parents say holds below this node too.
+        // What any parent denies is denied here and below.
         scope.spawn("node.policy", async move {
-            let pass_on = async {
+            let learn = async {
                 while let Some(said) = policies.recv().await {
-                    policy.send_replace(said);
+                    if let Err(error) = denied.learn(&said) {
+                        tracing::warn!(error, "what a parent denies cannot be read");
+                    }
                 }
             };
             tokio::select! {
-                () = pass_on => {}
+                () = learn => {}
                 () = shutdown.requested() => {}
             }
         });
@@ -170,7 +182,7 @@ impl Parts {
             store: self.store.clone(),
             exchange: self.exchange.clone(),
             report: self.report.subscribe(),
-            policy: told,
+            policy,
             policy_in,
             metrics: self.metrics.clone(),
         };
@@ -207,11 +219,14 @@ impl Parts {
         let delivery = Delivery::new(&config.delivery, parts, metrics, &self.name);
         let services = (delivery.clone(), doors.clone());
         let (gate, door) = (self.services.gate.clone(), self.services.shedding.door());
-        let drain = self.drain.clone();
+        let (drain, hooks) = (self.drain.clone(), self.hooks.clone());
         let make = move |worker| -> Rc<dyn Service> {
             Rc::new(Routes {
                 gate: gate.clone(),
-                viewers: services.0.service(worker),
+                viewers: Rc::new(Plays {
+                    hooks: hooks.clone(),
+                    viewers: services.0.service(worker),
+                }),
                 rooms: services.1.service(worker),
                 door: door.clone(),
                 drain: drain.clone(),

@@ -96,6 +96,9 @@ fn origin_config(config: &Config, data: Option<&Path>) -> Config {
     if origin.ledger.path.is_none() {
         origin.ledger.path = data.map(|data| data.join("ledger.redb"));
     }
+    if origin.auth.deny_file.is_none() {
+        origin.auth.deny_file = data.map(|data| data.join("denied.json"));
+    }
     origin.http.listen = None;
     origin.http.tls_listen = None;
     origin.admin.listen = config.admin.listen.map(|_| any);

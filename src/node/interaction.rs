@@ -36,6 +36,7 @@ impl Parts {
             exchange: self.exchange.clone(),
             ledger: ledger.clone(),
             orders: (orders.clone(), changes),
+            hooks: self.hooks.clone(),
             metrics: self.metrics.clone(),
             node_name: self.name.as_str().into(),
             scope: scope.clone(),

@@ -11,9 +11,11 @@ mod demo;
 mod desk;
 mod dev;
 mod ending;
+mod error;
 mod interaction;
 mod joins;
 mod notify;
+mod plays;
 mod reload;
 mod routes;
 mod running;
@@ -27,9 +29,9 @@ use clap::ValueEnum;
 
 use crate::node::config::{Config, Override};
 use crate::runtime::Shutdown;
-use crate::{admin, auth, ingest, ledger, net, relay, rooms};
 
 pub use dev::Options as DevOptions;
+pub use error::Error;
 pub use reload::Origin as ConfigOrigin;
 
 /// What a node is for.
@@ -57,46 +59,6 @@ impl Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// Why a node cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The configuration has faults.
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    /// The admin port.
-    #[error(transparent)]
-    Admin(#[from] admin::Error),
-    /// A listener or certificate of the HTTP front.
-    #[error(transparent)]
-    Net(#[from] net::Error),
-    /// The relay's listener.
-    #[error(transparent)]
-    Relay(#[from] relay::Error),
-    /// The RTMP listener.
-    #[error(transparent)]
-    Rtmp(#[from] ingest::rtmp::Error),
-    /// The keys of tokens.
-    #[error("auth.{key}: {0}", key = .0.key())]
-    Auth(#[from] auth::Error),
-    /// The list of words or the reviewer.
-    #[error("moderation: {0}")]
-    Moderation(#[from] rooms::moderation::Error),
-    /// Where orders are kept.
-    #[error("ledger: {0}")]
-    Ledger(#[from] ledger::Error),
-    /// Threads, signals or the data folder.
-    #[error("{0}: {1}")]
-    System(&'static str, std::io::Error),
-}
-
-impl Error {
-    /// True for faults that the user mends by configuration: exit code 2.
-    #[must_use]
-    pub fn is_configuration(&self) -> bool {
-        !matches!(self, Self::System(..))
     }
 }
 

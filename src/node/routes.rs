@@ -109,10 +109,15 @@ fn rewritten(visit: &Visit<'_>, path: &str, query: &str) -> Option<Uri> {
     Some(Uri::try_from(text).expect("parts of a URI are one"))
 }
 
-/// A refusal as a problem that nothing keeps and pages of any origin may read.
+/// A refusal as a problem.
 fn refused(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::FORBIDDEN);
-    let mut response = problem(status, &refusal.to_string());
+    closed(status, &refusal.to_string())
+}
+
+/// A problem that nothing keeps and pages of any origin may read.
+pub(super) fn closed(status: StatusCode, detail: &str) -> Response {
+    let mut response = problem(status, detail);
     let headers = response.headers_mut();
     if status == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Bearer");

@@ -20,7 +20,6 @@ pub mod doors;
 pub mod moderation;
 pub mod orders;
 mod settings;
-mod signature;
 mod sketch;
 
 pub use config::{Config, Limits};

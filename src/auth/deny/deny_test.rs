@@ -3,7 +3,8 @@ use super::*;
 fn author(name: &str) -> (DenyList, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let list = DenyList::default();
-    list.keep(name, folder.path().join("denied.json")).unwrap();
+    list.keep(name, Some(folder.path().join("denied.json")))
+        .unwrap();
     (list, folder)
 }
 
@@ -97,10 +98,10 @@ fn list_outlives_its_process_and_a_broken_file_is_left_alone() {
     list.add(wanted(r#"{"sub":"u1"}"#)).unwrap();
     let path = folder.path().join("denied.json");
     let again = DenyList::default();
-    again.keep("o", path.clone()).unwrap();
+    again.keep("o", Some(path.clone())).unwrap();
     assert_eq!(again.entries(), list.entries());
     std::fs::write(&path, "half a li").unwrap();
-    assert!(DenyList::default().keep("o", path.clone()).is_err());
+    assert!(DenyList::default().keep("o", Some(path.clone())).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), b"half a li");
 }
 

@@ -42,12 +42,14 @@ impl Default for DenyList {
 }
 
 impl DenyList {
-    /// Makes this node the author `name` of what `file` holds and of what is posted to it.
+    /// Makes this node the author `name` of what `file` holds and of what is posted to it. Without
+    /// a file, entries end with the process.
     ///
     /// Errors: the file is there and cannot be read. It is never replaced then.
-    pub fn keep(&self, name: &str, file: PathBuf) -> Result<(), String> {
-        let entries = file::read(&file)?;
-        *self.0.file.lock() = Some(file);
+    pub fn keep(&self, name: &str, file: Option<PathBuf>) -> Result<(), String> {
+        let entries = file.as_deref().map(file::read).transpose()?;
+        let entries = entries.unwrap_or_default();
+        *self.0.file.lock() = file;
         let mut lists = self.0.lists.lock();
         lists.become_author(name, entries, now_ms());
         self.publish(&lists);

@@ -5,14 +5,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep_until, timeout};
 
 use crate::auth::{Gate, Pass, Push};
 use crate::container::flv;
+use crate::hooks::{Hooks, Kind};
 use crate::ingest::publisher::{self, Desk, Publisher};
 use crate::ingest::rtmp::metadata;
 use crate::ingest::rtmp::metrics::Metrics;
+use crate::media::RoomName;
 use crate::media::codec::{AudioCodec, VideoCodec};
 use crate::protocol::rtmp::{
     CloseReason, Event, Limits, Media, MediaKind, Output, Session, StreamKey,
@@ -33,12 +36,13 @@ pub(super) struct Connection<'a> {
     peer: SocketAddr,
     desk: &'a Desk,
     gate: &'a Gate,
+    hooks: &'a Hooks,
     metrics: &'a Metrics,
     shutdown: Shutdown,
     encoder: String,
     publisher: Option<Publisher>,
-    /// What it publishes by.
-    pass: Option<Pass>,
+    /// What it publishes by, and what services were told of it.
+    pass: Option<(Pass, RoomName, Value)>,
     /// What the last configurations were for: frames of other codecs are not taken.
     video: Option<VideoCodec>,
     audio: Option<AudioCodec>,
@@ -67,7 +71,7 @@ impl<'a> Connection<'a> {
     pub(super) fn new(
         limits: Limits,
         peer: SocketAddr,
-        (desk, gate): (&'a Desk, &'a Gate),
+        (desk, gate, hooks): (&'a Desk, &'a Gate, &'a Hooks),
         metrics: &'a Metrics,
         shutdown: Shutdown,
     ) -> Self {
@@ -77,6 +81,7 @@ impl<'a> Connection<'a> {
             peer,
             desk,
             gate,
+            hooks,
             metrics,
             shutdown,
             encoder: String::new(),
@@ -112,6 +117,7 @@ impl<'a> Connection<'a> {
             End::Closed(reason) if reason.is_fault() => tracing::warn!(%reason, "closed"),
             End::Closed(reason) => tracing::info!(%reason, "closed"),
         }
+        self.tell_unpublished();
         drop(self.publisher);
         if let End::Closed(_) = end {
             linger(&mut socket).await;
@@ -141,7 +147,7 @@ impl<'a> Connection<'a> {
             };
             let withdrawn = async {
                 match &self.pass {
-                    Some(pass) => pass.withdrawn().await,
+                    Some((pass, ..)) => pass.withdrawn().await,
                     None => std::future::pending().await,
                 }
             };
@@ -191,7 +197,7 @@ impl<'a> Connection<'a> {
             Event::Unpublished => {
                 if let Some(publisher) = self.publisher.take() {
                     self.metrics.publishers.dec();
-                    self.pass = None;
+                    self.tell_unpublished();
                     tracing::info!("unpublished");
                     publisher.close();
                 }
@@ -225,6 +231,20 @@ impl<'a> Connection<'a> {
                 return;
             }
         };
+        let said = json!({
+            "name": key.name,
+            "rendition": key.rendition,
+            "backup": key.backup,
+            "address": self.peer.ip(),
+            "sub": pass.sub(),
+        });
+        let room = key.room.clone();
+        let asked = self.hooks.ask(Kind::Publish, room.as_str(), said.clone());
+        if let Err(reason) = asked.await {
+            tracing::info!(reason, "not let in by the callback");
+            self.session.refuse_publish(&reason);
+            return;
+        }
         let request = publisher::Request {
             room: key.room,
             rendition: key.rendition,
@@ -237,10 +257,16 @@ impl<'a> Connection<'a> {
                 self.metrics.publishers.inc();
                 (self.video, self.audio) = (None, None);
                 self.publisher = Some(publisher);
-                self.pass = Some(pass);
+                self.pass = Some((pass, room, said));
                 self.session.accept_publish();
             }
             Err(refusal) => self.session.refuse_publish(&refusal.to_string()),
+        }
+    }
+
+    fn tell_unpublished(&mut self) {
+        if let Some((_, room, said)) = self.pass.take() {
+            self.hooks.tell(Kind::Unpublish, room.as_str(), said);
         }
     }
 

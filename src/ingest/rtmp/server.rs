@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::auth::Gate;
+use crate::hooks::Hooks;
 use crate::ingest::publisher::Desk;
 use crate::ingest::rtmp::Config;
 use crate::ingest::rtmp::connection::Connection;
@@ -49,6 +50,7 @@ struct Shared {
     slots: Slots,
     desk: Desk,
     gate: Gate,
+    hooks: Hooks,
     metrics: Metrics,
 }
 
@@ -57,7 +59,7 @@ impl Server {
     pub fn bind(
         config: Config,
         tls: Option<Arc<rustls::ServerConfig>>,
-        (desk, gate): (Desk, Gate),
+        (desk, gate, hooks): (Desk, Gate, Hooks),
         metrics: &telemetry::Metrics,
     ) -> Result<Self, Error> {
         let bind = |key, address| {
@@ -85,6 +87,7 @@ impl Server {
             slots,
             desk,
             gate,
+            hooks,
             metrics: Metrics::register(metrics),
         };
         Ok(Self {
@@ -170,7 +173,7 @@ fn spawn(
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let limits = shared.config.limits();
-        let doors = (&shared.desk, &shared.gate);
+        let doors = (&shared.desk, &shared.gate, &shared.hooks);
         let connection = Connection::new(limits, peer, doors, &shared.metrics, shutdown);
         match tls {
             None => connection.serve(socket).await,

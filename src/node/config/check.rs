@@ -121,6 +121,9 @@ fn interaction(config: &Config, fault: &mut Report<'_>) {
         };
         fault(&["moderation", key], &error.to_string());
     }
+    if let Err(error) = config.hooks.check() {
+        fault(&["hooks"], &error.to_string());
+    }
     for error in auth::faults(&config.auth) {
         fault(&["auth", error.key()], &error.to_string());
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::Backend;
 use crate::node::Role;
-use crate::{admin, auth, delivery, ingest, ledger, live, net, relay, rooms, shed};
+use crate::{admin, auth, delivery, hooks, ingest, ledger, live, net, relay, rooms, shed};
 
 pub use node::{DrainConfig, NodeConfig};
 pub use overrides::{Override, override_from_flag, overrides_from_environment};
@@ -47,6 +47,8 @@ pub struct Config {
     pub rooms: rooms::Config,
     /// What they may say.
     pub moderation: rooms::moderation::Config,
+    /// Callbacks to the operator's own services.
+    pub hooks: hooks::Config,
     /// How orders are taken and passed on (origin).
     pub orders: rooms::orders::Config,
     /// Where orders are kept (origin).
@@ -88,14 +90,17 @@ impl Config {
     /// Names the places of what nobody said where to keep: an order that was acknowledged outlives
     /// the process in any case.
     pub fn settle(&mut self, role: Role) {
-        if role == Role::Origin && self.ledger.backend == Backend::Embedded {
-            let name = self.node.shown_name();
-            let path = self.ledger.path.get_or_insert_with(|| {
-                let folder = Path::new("rushlane-data").join(name);
-                folder.join("ledger.redb")
-            });
+        if role != Role::Origin {
+            return;
+        }
+        let folder = Path::new("rushlane-data").join(self.node.shown_name());
+        if self.ledger.backend == Backend::Embedded {
+            let path = &mut self.ledger.path;
+            let path = path.get_or_insert_with(|| folder.join("ledger.redb"));
             tracing::info!(path = %path.display(), "orders are kept");
         }
+        let path = &mut self.auth.deny_file;
+        path.get_or_insert_with(|| folder.join("denied.json"));
     }
 
     /// As [`Self::load`], from a text that is named `name` in faults.

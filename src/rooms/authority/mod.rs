@@ -38,6 +38,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::live::{Exchange, Store};
 use crate::media::RoomName;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// Takes orders, and says what became of them.
     pub orders: (orders::Desk, mpsc::Receiver<orders::Change>),
+    /// Told of orders and comments.
+    pub hooks: Hooks,
     /// Where figures are registered.
     pub metrics: Metrics,
     /// This node's name, for the audit trail.

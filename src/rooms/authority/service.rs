@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::json;
 
+use crate::hooks::{self, Hooks};
 use crate::ledger;
 use crate::live::{self, AskError, QUESTION_BYTES_MAX};
 use crate::media::RoomName;
@@ -22,6 +24,8 @@ use crate::rooms::{Settings, orders};
 
 /// Records in one report of an edge; longer ones are refused.
 const AUDIT_RECORDS_MAX: usize = 1024;
+/// The status of an order that has just been stored.
+const STORED: u16 = 202;
 
 /// Answers for the rooms of this origin. Clones share it.
 #[derive(Debug, Clone)]
@@ -31,6 +35,7 @@ pub struct Authority(Arc<Shared>);
 struct Shared {
     registry: Registry,
     desk: orders::Desk,
+    hooks: Hooks,
 }
 
 impl Authority {
@@ -49,7 +54,11 @@ impl Authority {
             metrics,
         };
         let registry = Registry::new(parts.store, tools, parts.scope.clone());
-        let this = Self(Arc::new(Shared { registry, desk }));
+        let this = Self(Arc::new(Shared {
+            registry,
+            desk,
+            hooks: parts.hooks,
+        }));
         let is_loaded = this.0.registry.load().await;
         let (keeper, shutdown) = (this.clone(), parts.scope.shutdown().clone());
         parts.scope.spawn("rooms.keeper", async move {
@@ -156,9 +165,14 @@ impl Shared {
                 let taken = taken.ok_or_else(closed)?;
                 let metrics = &self.registry.tools().metrics;
                 match &taken {
-                    Ok(_) => metrics.comments_taken.inc(),
-                    Err(_) => metrics.comments_refused.inc(),
-                };
+                    Ok(event) => {
+                        metrics.comments_taken.inc();
+                        self.tell_comment(name, event);
+                    }
+                    Err(_) => {
+                        metrics.comments_refused.inc();
+                    }
+                }
                 taken.map(|event| Answer::Taken { event })
             }
             Question::Program { by, program } => {
@@ -206,8 +220,31 @@ impl Shared {
         load: bool,
     ) -> OrderAnswer {
         match self.registry.find(room) {
-            Ok(_) => self.desk.submit(room, buyer, order, load).await,
+            Ok(_) => {
+                let answer = self.desk.submit(room, buyer, order, load).await;
+                if answer.status == STORED && !load {
+                    self.tell_order(room, buyer, order);
+                }
+                answer
+            }
             Err(_) => self.desk.state(room, buyer, &order.key).await,
+        }
+    }
+
+    /// Tells of an order what identifies it; what else the buyer wrote is the merchant's.
+    fn tell_order(&self, room: &RoomName, buyer: &Member, order: &command::Order) {
+        if self.hooks.wants(hooks::Kind::Order) {
+            let (key, sku, quantity) = (&order.key, &order.sku, order.quantity);
+            let said = json!({ "key": key, "buyer": buyer.id, "sku": sku, "quantity": quantity });
+            self.hooks.tell(hooks::Kind::Order, room.as_str(), said);
+        }
+    }
+
+    fn tell_comment(&self, room: &RoomName, event: &Event) {
+        if self.hooks.wants(hooks::Kind::Comment) {
+            let text = event.body.get("text");
+            let said = json!({ "comment": event.id, "from": event.from, "text": text });
+            self.hooks.tell(hooks::Kind::Comment, room.as_str(), said);
         }
     }
 

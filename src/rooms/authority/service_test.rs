@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::live::Store;
 use crate::live::track::{Event as Read, Start};
@@ -49,6 +50,7 @@ impl Origin {
             exchange: exchange.clone(),
             ledger,
             orders,
+            hooks: Hooks::default(),
             metrics,
             node_name: "origin-1".into(),
             scope: scope.clone(),

@@ -14,7 +14,6 @@
 //!
 //! Spec: R5.6; docs/INTERACTION.md, "Moderation".
 
-mod breaker;
 mod buckets;
 mod config;
 mod journal;

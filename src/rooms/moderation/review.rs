@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use bytes::BytesMut;
-use http::header;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::hooks::{Breaker, signature};
 use crate::media::RoomName;
 use crate::protocol::interact::Member;
-use crate::rooms::moderation::breaker::Breaker;
 use crate::rooms::moderation::metrics::Metrics;
 use crate::rooms::moderation::{Error, Fallback, Parts, Review};
-use crate::rooms::signature;
 use crate::runtime::{TaskScope, clock};
 
 /// The longest answer that is read, in bytes.
@@ -153,15 +151,7 @@ impl Asker {
     }
 
     async fn post(&self, body: String) -> Result<Decision, &'static str> {
-        let timestamp = (clock::unix_us() / 1_000_000).to_string();
-        let signature = signature::sign(&self.key, &timestamp, &body);
-        let request = self
-            .http
-            .post(self.url.clone())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(signature::SIGNATURE_HEADER, signature)
-            .header(signature::TIMESTAMP_HEADER, timestamp)
-            .body(body);
+        let request = signature::signed(self.http.post(self.url.clone()), &self.key, body);
         let why = |error: reqwest::Error| if error.is_timeout() { "late" } else { "failed" };
         let mut response = request.send().await.map_err(why)?;
         if !response.status().is_success() {

@@ -8,11 +8,10 @@ use http::header;
 use serde::Deserialize;
 
 use super::request;
+use crate::hooks::signature;
 use crate::ledger::{Order, State};
 use crate::rooms::orders::life::Outcome;
 use crate::rooms::orders::{Decision, Webhook};
-use crate::rooms::signature;
-use crate::runtime::clock;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -61,20 +60,9 @@ impl Sink {
 
     pub(super) async fn attempt(&self, order: &Order) -> Outcome {
         let body = request(order);
-        let timestamp = (clock::unix_us() / 1_000_000).to_string();
-        let sent = self
-            .http
-            .post(&self.url)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("idempotency-key", &*order.id.key)
-            .header(
-                signature::SIGNATURE_HEADER,
-                signature::sign(&self.key, &timestamp, &body),
-            )
-            .header(signature::TIMESTAMP_HEADER, timestamp)
-            .body(body)
-            .send()
-            .await;
+        let post = self.http.post(&self.url);
+        let post = post.header("idempotency-key", &*order.id.key);
+        let sent = signature::signed(post, &self.key, body).send().await;
         match read(sent).await {
             Ok((status, after, answer)) => outcome(status, after, &answer),
             Err(error) => Outcome::Later {

@@ -3,15 +3,29 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::hmac;
+use http::header;
+use reqwest::RequestBuilder;
+
+use crate::runtime::clock;
 
 /// The header that says when a post was signed, in seconds since 1970.
-pub(super) const TIMESTAMP_HEADER: &str = "rushlane-timestamp";
+pub const TIMESTAMP_HEADER: &str = "rushlane-timestamp";
 /// The header with the signature.
-pub(super) const SIGNATURE_HEADER: &str = "rushlane-signature";
+pub const SIGNATURE_HEADER: &str = "rushlane-signature";
+
+/// `post` with `body` as JSON, signed by `key` now.
+#[must_use]
+pub fn signed(post: RequestBuilder, key: &hmac::Key, body: String) -> RequestBuilder {
+    let timestamp = (clock::unix_us() / 1_000_000).to_string();
+    post.header(header::CONTENT_TYPE, "application/json")
+        .header(SIGNATURE_HEADER, sign(key, &timestamp, &body))
+        .header(TIMESTAMP_HEADER, timestamp)
+        .body(body)
+}
 
 /// `v1=` and the HMAC-SHA256 over timestamp, a full stop and the body, in hex
-/// (docs/MERCHANTS.md, "Signature").
-pub(super) fn sign(key: &hmac::Key, timestamp: &str, body: &str) -> String {
+/// (docs/CALLBACKS.md, "Signature").
+fn sign(key: &hmac::Key, timestamp: &str, body: &str) -> String {
     let tag = hmac::sign(key, format!("{timestamp}.{body}").as_bytes());
     let mut signature = String::from("v1=");
     for byte in tag.as_ref() {

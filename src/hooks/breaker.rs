@@ -11,7 +11,7 @@ const OPEN: Duration = Duration::from_secs(5);
 
 /// Whether to ask.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
+pub struct Breaker {
     failures: u32,
     /// Nobody is asked before.
     closed_at: Option<Instant>,
@@ -19,7 +19,7 @@ pub(super) struct Breaker {
 
 impl Breaker {
     /// Whether to ask now. While the circuit is open, one question passes each [`OPEN`].
-    pub(super) fn may_ask(&mut self, now: Instant) -> bool {
+    pub fn may_ask(&mut self, now: Instant) -> bool {
         match self.closed_at {
             Some(at) if now < at => false,
             Some(_) => {
@@ -31,13 +31,13 @@ impl Breaker {
     }
 
     /// Notes an answer. Returns true when the circuit closes with it.
-    pub(super) fn answered(&mut self) -> bool {
+    pub fn answered(&mut self) -> bool {
         self.failures = 0;
         self.closed_at.take().is_some()
     }
 
     /// Notes that there was none. Returns true when the circuit opens with it.
-    pub(super) fn failed(&mut self, now: Instant) -> bool {
+    pub fn failed(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         if self.failures < FAILURES_MAX {
             return false;
