@@ -12,4 +12,8 @@ $(addprefix bench-,$(BENCHES)): bench-%: bench-setup # one of them
 bench-setup: web
 	@scripts/setup.sh ffmpeg taskset nginx nginx-rtmp
 
-.PHONY: bench bench-setup $(addprefix bench-,$(BENCHES))
+# One bench that takes an hour and is no part of the others.
+soak: bench-setup ## an hour of viewers who come and go (MINUTES=60): memory and descriptors
+	MINUTES=$(or $(MINUTES),60) $(CARGO) bench --locked --bench measure -- soak
+
+.PHONY: bench bench-setup soak $(addprefix bench-,$(BENCHES))

@@ -112,7 +112,7 @@ fn tell_parts(outcome: &mut Outcome, oldest_us: &Histogram<u64>, every_us: &Hist
 }
 
 /// The URI of the hinted part.
-fn hinted(playlist: &str) -> Option<String> {
+pub fn hinted(playlist: &str) -> Option<String> {
     let line = playlist
         .lines()
         .find(|line| line.starts_with("#EXT-X-PRELOAD-HINT"))?;

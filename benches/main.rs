@@ -18,6 +18,7 @@ mod parked;
 mod process;
 mod rtmp;
 mod servers;
+mod soak;
 mod stamp;
 mod viewers;
 
@@ -98,6 +99,7 @@ async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
         "objects" => objects::run(bench).await?,
         "orders" => orders::run(bench).await?,
         "parked" => parked::run(bench).await?,
+        "soak" => soak::run(bench).await?,
         other => bail!("no bench {other}: see benches/bench.mk"),
     };
     outcome.finish(&bench.folder)

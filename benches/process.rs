@@ -88,6 +88,11 @@ impl Process {
         })
     }
 
+    /// Open descriptors, of the process and its children.
+    pub fn open_files(&self) -> anyhow::Result<f64> {
+        self.sum(|pid| Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as f64))
+    }
+
     fn sum(&self, of: impl Fn(u32) -> Option<f64>) -> anyhow::Result<f64> {
         let pid = self.child.id();
         let own = of(pid).with_context(|| format!("{} is gone", self.name))?;

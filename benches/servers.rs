@@ -52,7 +52,8 @@ impl Certificates {
 pub struct Network {
     /// The edge: what is measured.
     pub edge: Process,
-    _above: Vec<Process>,
+    /// The origin, then the relays.
+    above: Vec<Process>,
     /// RTMP of the origin.
     pub rtmp: String,
     /// Plain HTTP of the edge.
@@ -146,7 +147,7 @@ impl Network {
         edge.wait_for_port(http).await?;
         Ok(Self {
             edge,
-            _above: above,
+            above,
             rtmp: format!("127.0.0.1:{rtmp}"),
             http: format!("127.0.0.1:{http}"),
             https: format!("127.0.0.1:{https}"),
@@ -154,6 +155,11 @@ impl Network {
             admin: format!("127.0.0.1:{admin}"),
             origin_admin: format!("127.0.0.1:{origin_admin}"),
         })
+    }
+
+    /// The origin.
+    pub fn origin(&self) -> &Process {
+        &self.above[0]
     }
 
     /// Video frames that the edge has received from the origin.
