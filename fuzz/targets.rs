@@ -20,6 +20,7 @@ use rushlane::node::{self, Role};
 use rushlane::packaging::hls::Directives;
 use rushlane::probe::multivariant::Multivariant;
 use rushlane::probe::playlist::Playlist;
+use rushlane::protocol::cmcd;
 use rushlane::protocol::interact::command::{self, COMMAND_BYTES_MAX};
 use rushlane::protocol::interact::event;
 use rushlane::protocol::{rtmp, websocket};
@@ -32,6 +33,7 @@ pub type Target = fn(&[u8]);
 /// Every target by its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("amf0", amf0),
+    ("cmcd", told),
     ("codec_config", codec_config),
     ("codec_record", codec_record),
     ("flv_tag", flv_tag),
@@ -78,6 +80,18 @@ fn amf0(bytes: &[u8]) {
     let first = encode(&values);
     let again = amf0::decode_all(&first).expect("our own encoding decodes");
     assert_eq!(encode(&again), first);
+}
+
+/// What players tell of themselves: texts stay within their bound, and a query is decoded to text.
+fn told(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let decoded = cmcd::percent_decode(&text).unwrap_or_default();
+    assert!(decoded.len() <= text.len());
+    let set = cmcd::read(Some(&decoded), [&*text]);
+    for text in [&set.sid, &set.cid].into_iter().flatten() {
+        assert!(text.len() <= cmcd::TEXT_BYTES_MAX);
+    }
+    assert!(cmcd::events(&text).len() <= cmcd::EVENTS_MAX);
 }
 
 /// Configurations from a parent: what decodes is encoded to bytes that decode to the same.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::admin::{
     Configuration, Fleet, Stops, cut, deny, drain, fleet, interaction, openapi, orders, rooms,
-    shedding,
+    shedding, why,
 };
 use crate::auth::Gate;
 use crate::delivery::Delivery;
@@ -82,6 +82,8 @@ pub struct Sources {
     pub configuration: Configuration,
     /// Who may operate the node, and the deny list.
     pub gate: Gate,
+    /// Why a room is late.
+    pub why: Option<why::Monitor>,
     /// All metrics.
     pub metrics: Metrics,
     /// The node's drain, and how to ask for it.
@@ -98,6 +100,7 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .route("/api/v1/rooms", get(all_rooms))
         .route("/api/v1/rooms/{room}", get(one_room))
         .route("/api/v1/rooms/{room}/cut", post(cut::cut))
+        .route("/api/v1/rooms/{room}/why", get(why::answer))
         .route("/api/v1/rooms/{room}/events", post(interaction::program))
         .route(
             "/api/v1/rooms/{room}/moderation",

@@ -21,6 +21,7 @@ mod rooms;
 mod server;
 mod shedding;
 mod tree;
+pub mod why;
 
 use std::net::SocketAddr;
 

@@ -20,6 +20,9 @@ pub(super) fn document() -> Value {
             "/api/v1/node": object("What this node is and where it listens."),
             "/api/v1/rooms": object("All live rooms with their viewers by protocol."),
             "/api/v1/rooms/{room}": room(),
+            "/api/v1/rooms/{room}/why": object(
+                "The hop waterfall of a room, now and usually, and the first bad hop in words.",
+            ),
             "/api/v1/rooms/{room}/events": command(
                 "Shows something in a room at a media time: card, pin, sale, stock, notice, pk.",
                 json!({ "type": "card", "body": { "id": "c1", "sku": "s-9", "title": "Hat" } }),

@@ -7,6 +7,7 @@ mod check;
 mod probe;
 mod run;
 mod token;
+mod why;
 mod words;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Check(file) => check::run(&file.config, file.role),
         Command::Token(token) => token.run(),
         Command::Probe(probe) => probe.run(),
+        Command::Why(why) => why.run(),
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cli::probe::Probe;
 use crate::cli::token::Token;
+use crate::cli::why::Why;
 use crate::node::Role;
 use crate::node::config::{self, Override};
 use crate::telemetry::LogFormat;
@@ -46,6 +47,8 @@ pub enum Command {
     Token(Token),
     /// Check any live LL-HLS URL, ours or not, against the rules; one line per rule
     Probe(Probe),
+    /// Say why a room is late: every hop now and as it usually is, the first bad one named
+    Why(Why),
 }
 
 #[derive(Debug, Args)]

@@ -10,11 +10,14 @@
 //! - Keys hold media identity and canonical directives, never a token or another query (D4).
 //! - A change wakes a worker once for each track that somebody waits for there (D3).
 
+mod census;
+mod collector;
 mod config;
 mod flv;
 mod hls;
 mod negotiate;
 mod pages;
+mod pulse;
 mod reply;
 mod rooms;
 mod route;
@@ -33,10 +36,12 @@ use crate::net::http::Service;
 use crate::runtime::{Shutdown, TaskScope};
 use crate::shed;
 use crate::telemetry::Metrics;
+use crate::telemetry::access::Log;
 
 pub use config::Config;
 pub use flv::Config as FlvConfig;
 pub use pages::console_file;
+pub use pulse::Pulse;
 pub use viewers::Viewers;
 
 /// What viewers are served from.
@@ -49,6 +54,8 @@ pub struct Parts {
     pub media: TaskScope,
     /// Runs them.
     pub runtime: Handle,
+    /// Takes what players report.
+    pub log: Log,
 }
 
 /// The viewer side of a node. Clones share it.
@@ -64,6 +71,7 @@ struct Inner {
     flv: flv::Builder,
     pages: pages::Pages,
     node_name: String,
+    log: Log,
     shutdown: Shutdown,
     drain: flv::Drain,
 }
@@ -78,6 +86,7 @@ impl Delivery {
             shedding,
             media,
             runtime,
+            log,
         } = parts;
         let audiences = viewers::Audiences::new(metrics);
         let shutdown = media.shutdown().clone();
@@ -102,6 +111,7 @@ impl Delivery {
             shedding,
             pages: pages::Pages::load(),
             node_name: node_name.to_owned(),
+            log,
             shutdown,
             drain,
         }))
@@ -119,6 +129,12 @@ impl Delivery {
     #[must_use]
     pub fn viewers(&self, room: &str) -> Viewers {
         self.0.audiences.viewers(room)
+    }
+
+    /// What is counted of `room`; `None` while nobody watches.
+    #[must_use]
+    pub fn pulse(&self, room: &str) -> Option<Arc<Pulse>> {
+        self.0.audiences.pulse(room)
     }
 
     /// Ends all live bodies, the last one after `spread`, so that their players go to another node;

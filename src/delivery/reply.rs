@@ -207,6 +207,14 @@ pub(super) fn preflight() -> Response {
     response
 }
 
+/// 204: taken, and nothing to say.
+pub(super) fn taken() -> Response {
+    let mut response = HttpResponse::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    open_to_all(response.headers_mut());
+    response
+}
+
 /// A fault as `application/problem+json` (RFC 9457); `detail` says what to do about it.
 pub(super) fn problem(
     status: StatusCode,

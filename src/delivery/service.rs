@@ -9,11 +9,12 @@ use crate::delivery::flv::{self, Halls};
 use crate::delivery::hls::{self, Answers, Ask};
 use crate::delivery::reply::{self, Conditions};
 use crate::delivery::rooms::List;
-use crate::delivery::route::Route;
-use crate::delivery::{Delivery, pages};
+use crate::delivery::route::{Object, Route};
+use crate::delivery::{Delivery, collector, pages};
 use crate::net::http::{Body, Reply, Request, Response, Service};
 use crate::packaging::hls::Lifetime;
 use crate::runtime::TaskScope;
+use crate::telemetry::access::{self, Slip};
 
 /// How long the list of rooms may be kept, in seconds.
 const ROOMS: Lifetime = Lifetime::Seconds(1);
@@ -57,6 +58,10 @@ impl Worker {
 
 impl Service for Worker {
     fn call(&self, mut request: Request) -> Reply {
+        if request.uri.path() == collector::PATH {
+            let inner = &self.delivery.0;
+            return Reply::Ready(collector::take(&request, &inner.log, &inner.store));
+        }
         match request.method {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return Reply::Ready(reply::preflight()),
@@ -70,7 +75,10 @@ impl Service for Worker {
         let direct = request.direct.take();
         let inner = &self.delivery.0;
         let query = request.uri.query().unwrap_or("");
-        Reply::Ready(match Route::parse(request.uri.path()) {
+        let route = Route::parse(request.uri.path());
+        let slip = &request.slip;
+        note(slip, route.as_ref());
+        Reply::Ready(match route {
             Some(Route::Hls {
                 room,
                 epoch,
@@ -85,6 +93,7 @@ impl Service for Worker {
                     query,
                     conditions,
                     direct,
+                    slip,
                 });
             }
             Some(Route::Index { room }) => return self.answers.index(room, conditions.gzip),
@@ -110,6 +119,42 @@ impl Service for Worker {
             }
         })
     }
+}
+
+/// Notes what the request asks for.
+fn note(slip: &Slip, route: Option<&Route<'_>>) {
+    let object = |class, room: &str| access::Object {
+        class,
+        room: room.into(),
+        ..access::Object::default()
+    };
+    slip.object(|| match route {
+        None => object("other", ""),
+        Some(Route::Home | Route::Watch | Route::Asset(_)) => object("page", ""),
+        Some(Route::Rooms) => object("rooms", ""),
+        Some(Route::Index { room }) => object("index", room),
+        Some(Route::Flv { room }) => object("flv", room),
+        Some(Route::Hls {
+            room,
+            rendition,
+            object: asked,
+            ..
+        }) => {
+            let (class, msn, part) = match asked {
+                Object::Playlist | Object::PlainPlaylist => ("playlist", None, None),
+                Object::Init(_) => ("init", None, None),
+                Object::Segment(msn) => ("segment", Some(msn.0), None),
+                Object::Part(msn, part) => ("part", Some(msn.0), Some(*part)),
+            };
+            access::Object {
+                class,
+                room: (*room).into(),
+                rendition: (*rendition).into(),
+                msn,
+                part,
+            }
+        }
+    });
 }
 
 fn refused(refusal: &flv::Refusal) -> Response {

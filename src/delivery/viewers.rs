@@ -14,6 +14,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use serde::Serialize;
 
+use crate::delivery::census::{Census, Told};
+use crate::delivery::pulse::Pulse;
 use crate::media::RoomName;
 use crate::runtime::clock;
 use crate::telemetry::Metrics;
@@ -34,6 +36,7 @@ pub struct Viewers {
 #[derive(Debug, Clone)]
 pub(super) struct Audiences {
     rooms: Arc<Mutex<HashMap<RoomName, Weak<Audience>>>>,
+    census: Arc<Census>,
     figures: Figures,
     start: clock::Instant,
 }
@@ -52,6 +55,7 @@ pub(super) struct Audience {
     start: clock::Instant,
     flv: AtomicUsize,
     hls: Meter,
+    pulse: Arc<Pulse>,
 }
 
 /// One FLV viewer, for as long as it lives.
@@ -75,8 +79,11 @@ impl Audiences {
         let help = "Media time of playlists handed out; its rate is the number of HLS viewers";
         let seconds = figures.hls_seconds.clone();
         metrics.register("delivery", "hls_watched_seconds", help, seconds);
+        let census = Arc::<Census>::default();
+        metrics.register_collector(Told(census.clone()));
         Self {
             rooms: Arc::default(),
+            census,
             figures,
             start: clock::now(),
         }
@@ -94,17 +101,28 @@ impl Audiences {
             start: self.start,
             flv: AtomicUsize::default(),
             hls: Meter::default(),
+            pulse: Arc::default(),
         });
         rooms.insert(room.clone(), Arc::downgrade(&audience));
+        self.census.enter(room.as_str(), Arc::downgrade(&audience));
         audience
     }
 
     /// Viewers of `room` now.
     pub(super) fn viewers(&self, room: &str) -> Viewers {
-        let audience = self.rooms.lock().get(room).and_then(Weak::upgrade);
+        let audience = self.find(room);
         audience
             .map(|audience| audience.viewers())
             .unwrap_or_default()
+    }
+
+    /// What is counted of `room`, while it has an audience.
+    pub(super) fn pulse(&self, room: &str) -> Option<Arc<Pulse>> {
+        self.find(room).map(|audience| audience.pulse.clone())
+    }
+
+    fn find(&self, room: &str) -> Option<Arc<Audience>> {
+        self.rooms.lock().get(room).and_then(Weak::upgrade)
     }
 }
 
@@ -124,7 +142,11 @@ impl Audience {
             .inc_by(f64::from(milliseconds) / 1000.0);
     }
 
-    fn viewers(&self) -> Viewers {
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    pub(super) fn viewers(&self) -> Viewers {
         Viewers {
             hls: self.hls.viewers(self.now_ms()),
             flv: self.flv.load(Ordering::Relaxed) as u64,

@@ -210,6 +210,32 @@ impl Ring {
         })
     }
 
+    /// Frames from `position` on, which moves behind them.
+    pub(super) fn peek(&self, position: &mut Option<(Id, usize)>, limit: usize) -> Vec<Arc<Frame>> {
+        let Some((&last, newest)) = self.slots.last_key_value() else {
+            return Vec::new();
+        };
+        let (group, frame) = match *position {
+            // Nothing was seen, or the numbers have started over.
+            None => (last, newest.frames.len()),
+            Some((group, _)) if group > last => (last, newest.frames.len()),
+            Some(position) => position,
+        };
+        let mut frames = Vec::new();
+        *position = Some((group, frame));
+        for (&id, slot) in self.slots.range(group..) {
+            let skip = if id == group { frame } else { 0 };
+            let new = slot.frames.get(skip..).unwrap_or_default();
+            let new = &new[..new.len().min(limit - frames.len())];
+            frames.extend_from_slice(new);
+            *position = Some((id, skip + new.len()));
+            if frames.len() == limit {
+                break;
+            }
+        }
+        frames
+    }
+
     pub(super) fn newest_frame(&self) -> Option<&Arc<Frame>> {
         self.slots
             .values()

@@ -234,6 +234,13 @@ impl Consumer {
         self.0.ring.read().group(id)
     }
 
+    /// Up to `limit` frames that came since `position` was last given here, without asking for any:
+    /// what readers have brought here. A new position is the newest frame's.
+    #[must_use]
+    pub fn peek(&self, position: &mut Option<(Id, usize)>, limit: usize) -> Vec<Arc<Frame>> {
+        self.0.ring.read().peek(position, limit)
+    }
+
     /// The newest group's head: the initialization in force and the state of all counters.
     #[must_use]
     pub fn newest_head(&self) -> Option<Arc<Head>> {

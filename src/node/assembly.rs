@@ -22,11 +22,13 @@ use crate::node::interaction::OriginRooms;
 use crate::node::plays::Plays;
 use crate::node::routes::Routes;
 use crate::node::services::Services;
+use crate::node::vitals::{Process, Vitals};
 use crate::node::{Error, Role};
 use crate::rooms;
 use crate::rooms::doors::Doors;
-use crate::runtime::TaskScope;
+use crate::runtime::{TaskScope, clock};
 use crate::telemetry::Metrics;
+use crate::telemetry::access::Log;
 use crate::{net, relay, shed};
 
 /// Policies of parents that wait to be taken in; links keep the newest one beyond it.
@@ -37,8 +39,12 @@ pub(super) struct Parts {
     pub(super) name: String,
     pub(super) store: Store,
     pub(super) exchange: Exchange,
+    /// Who answers what `exchange` is asked, but for what this node answers itself.
+    pub(super) above: Exchange,
     pub(super) metrics: Metrics,
     pub(super) hooks: Hooks,
+    pub(super) vitals: Vitals,
+    pub(super) log: Log,
     pub(super) desk: Option<publisher::Desk>,
     pub(super) rtmp: Option<rtmp::Server>,
     pub(super) children: Option<relay::Server>,
@@ -74,6 +80,9 @@ impl Parts {
             identities => Some(ServerCertificates::new(identities)?),
         };
         let metrics = Metrics::default();
+        metrics.register_collector(Process::new(role, clock::unix_us()));
+        let log = Log::start(&config.access_log, &config.telemetry, &name, &metrics);
+        let log = log.map_err(|error| Error::System("access_log.path", error))?;
         let shedding = shed::Controller::new(&config.shed, &metrics);
         let services = Services {
             gate: Gate::new(&config.auth, &metrics)?,
@@ -86,6 +95,9 @@ impl Parts {
             admin: admin::Server::bind(&config.admin)?,
             store: Store::new(config.live.clone()),
             exchange: Exchange::default(),
+            above: Exchange::default(),
+            vitals: Vitals::register(&metrics),
+            log,
             services,
             configuration: admin::Configuration::default(),
             hooks: Hooks::start(&config.hooks, &name, &metrics, scope)?,
@@ -192,7 +204,7 @@ impl Parts {
         }
         // Whoever has no parents owns the rooms.
         if role != Role::Origin {
-            puller.install(&self.exchange);
+            puller.install(&self.above);
         }
         self.parents = Some(puller);
         Ok(())
@@ -215,12 +227,15 @@ impl Parts {
             shedding: self.services.shedding.gauge(),
             media: scope.clone(),
             runtime: tokio::runtime::Handle::current(),
+            log: self.log.clone(),
         };
         let delivery = Delivery::new(&config.delivery, parts, metrics, &self.name);
         let services = (delivery.clone(), doors.clone());
+        let (vitals, shutdown) = (self.vitals.clone(), scope.shutdown().clone());
         let (gate, door) = (self.services.gate.clone(), self.services.shedding.door());
         let (drain, hooks) = (self.drain.clone(), self.hooks.clone());
         let make = move |worker| -> Rc<dyn Service> {
+            let watch = vitals.attend(&shutdown);
             Rc::new(Routes {
                 gate: gate.clone(),
                 viewers: Rc::new(Plays {
@@ -228,11 +243,12 @@ impl Parts {
                     viewers: services.0.service(worker),
                 }),
                 rooms: services.1.service(worker),
+                _watch: watch,
                 door: door.clone(),
                 drain: drain.clone(),
             })
         };
-        let measured = net::http::Metrics::register(metrics);
+        let measured = net::http::Metrics::register(metrics).filing(self.log.clone());
         self.http = Some(net::Server::bind(
             config.http.clone(),
             shown,

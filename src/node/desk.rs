@@ -40,6 +40,7 @@ impl Parts {
             shedding: self.services.shedding.clone(),
             configuration: self.configuration.clone(),
             gate: self.services.gate.clone(),
+            why: None,
             metrics: self.metrics.clone(),
             stops,
         }

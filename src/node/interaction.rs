@@ -33,7 +33,7 @@ impl Parts {
             orders::Desk::start(&config.orders, ledger.clone(), &self.metrics, scope);
         let parts = authority::Parts {
             store: self.store.clone(),
-            exchange: self.exchange.clone(),
+            exchange: self.above.clone(),
             ledger: ledger.clone(),
             orders: (orders.clone(), changes),
             hooks: self.hooks.clone(),

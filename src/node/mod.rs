@@ -22,6 +22,7 @@ mod running;
 mod services;
 mod signals;
 mod steering;
+mod vitals;
 
 use std::fmt;
 

@@ -10,13 +10,15 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
 use crate::auth::{Gate, Refusal, Visit};
+use crate::media::RoomName;
 use crate::net::Drain;
 use crate::net::http::{Body, Reply, Request, Response, Service, problem};
 use crate::node::joins;
 use crate::node::steering::steer;
 use crate::rooms::doors::Doors;
-use crate::runtime::clock;
+use crate::runtime::{TaskScope, clock};
 use crate::shed::Door;
+use crate::telemetry::access::Object;
 
 /// The services of one worker.
 pub(super) struct Routes {
@@ -26,6 +28,8 @@ pub(super) struct Routes {
     pub(super) rooms: Rc<dyn Service>,
     /// Media, pages, and the list of rooms at `/rooms`.
     pub(super) viewers: Rc<dyn Service>,
+    /// What watches the worker.
+    pub(super) _watch: TaskScope,
     /// What newcomers among the viewers pass.
     pub(super) door: Door,
     /// The end of them.
@@ -44,7 +48,14 @@ impl Service for Routes {
             return Reply::Ready(response);
         }
         match to {
-            To::Rooms => self.rooms.call(request),
+            To::Rooms => {
+                request.slip.object(|| Object {
+                    class: "room",
+                    room: room_of(request.uri.path()).into(),
+                    ..Object::default()
+                });
+                self.rooms.call(request)
+            }
             To::Viewers => joins::pass(&self.door, request, &target, &self.viewers),
             To::Elsewhere(url) => Reply::Ready(moved(&url)),
         }
@@ -91,9 +102,19 @@ impl Routes {
             return Ok(To::Elsewhere(url));
         }
         let uri = rewritten(&visit, grant.path, &grant.query);
+        request.slip.kid(grant.pass.kid());
         request.extensions.insert(grant.pass);
         request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
         Ok(To::Viewers)
+    }
+}
+
+/// The second step of `/rooms/ROOM/...`, as far as it can be a room's name.
+fn room_of(path: &str) -> &str {
+    let name = path.split('/').nth(2).unwrap_or_default();
+    match RoomName::parse(name) {
+        Ok(_) => name,
+        Err(_) => "",
     }
 }
 

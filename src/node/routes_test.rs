@@ -8,7 +8,10 @@ use super::*;
 use crate::auth::{Claims, Config, Key, KeyConfig, Mode, Scope, sign};
 use crate::net::http::Protocol;
 use crate::protocol::interact::Role;
+use crate::runtime::Shutdown;
+use crate::shed::{self, Controller};
 use crate::telemetry::Metrics;
+use crate::telemetry::access::Slip;
 
 /// What a service was asked: its URI, its token, and the key of the visitor's pass.
 type Asked = Rc<RefCell<Vec<(String, Option<String>, Option<String>)>>>;
@@ -62,8 +65,11 @@ fn ask(method: Method, uri: &str) -> (Response, Asked, Asked) {
     let (rooms, viewers) = (Asked::default(), Asked::default());
     let routes = Routes {
         gate: Gate::new(&config, &Metrics::default()).unwrap(),
+        door: Controller::new(&shed::Config::default(), &Metrics::default()).door(),
+        drain: Drain::default(),
         rooms: Rc::new(Witness(rooms.clone())),
         viewers: Rc::new(Witness(viewers.clone())),
+        _watch: TaskScope::under(&Shutdown::new()),
     };
     let reply = routes.call(Request {
         method,
@@ -76,6 +82,7 @@ fn ask(method: Method, uri: &str) -> (Response, Asked, Asked) {
         peer: (Ipv4Addr::LOCALHOST, 1).into(),
         extensions: Extensions::new(),
         direct: None,
+        slip: Slip::default(),
     });
     let Reply::Ready(response) = reply else {
         panic!("the answer is here at once");

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::admin::{self, Stops};
+use crate::admin::{self, Stops, why};
 use crate::live::Exchange;
 use crate::node::assembly::Parts;
 use crate::node::certificates::Certificates;
@@ -98,12 +98,36 @@ impl Node {
 }
 
 impl Parts {
+    /// Follows the rooms, and lets the node testify when others ask why one is late.
+    fn watch(&self, role: Role, scope: &TaskScope) -> why::Monitor {
+        let monitor = why::Monitor::new(why::Parts {
+            node: self.name.clone(),
+            role: role.as_str(),
+            has_parents: role != Role::Origin,
+            store: self.store.clone(),
+            above: self.above.clone(),
+            delivery: self.delivery.clone(),
+            publishers: self.desk.clone(),
+            children: self.children.clone(),
+            parents: self.parents.clone(),
+            lag: self.vitals.lag().clone(),
+            log: self.log.clone(),
+        });
+        let witness = why::Witness::new(self.above.clone(), monitor.clone());
+        self.exchange.set_authority(witness);
+        let vitals = self.vitals.clone();
+        scope.spawn("node.vitals", vitals.watch(scope.shutdown().clone()));
+        scope.spawn("why", monitor.clone().run(scope.shutdown().clone()));
+        monitor
+    }
+
     /// Starts everything.
     fn run(self, config: &Config, role: Role, scope: TaskScope) -> Result<Node, Error> {
         let listeners = self.listeners();
         let (stops, wishes) = Stops::new(self.drain.clone());
         let plan = Plan::new(config, wishes);
-        let sources = self.sources(role, &listeners, stops);
+        let mut sources = self.sources(role, &listeners, stops);
+        sources.why = Some(self.watch(role, &scope));
         // The desk outlives the services it shows, so that a drain can be watched.
         let admin_shutdown = Shutdown::new();
         let admin = match self.admin {

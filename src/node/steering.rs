@@ -107,6 +107,7 @@ mod tests {
     use crate::net::http::{Protocol, Upgrade};
     use crate::net::{Onward, Terms};
     use crate::runtime::clock;
+    use crate::telemetry::access::Slip;
 
     fn request(path: &str, upgrade: Option<Upgrade>) -> Request {
         Request {
@@ -120,6 +121,7 @@ mod tests {
             peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
             extensions: http::Extensions::new(),
             direct: None,
+            slip: Slip::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Knows nothing of media or protocols.
 
 pub mod clock;
+pub mod lag;
 pub mod process;
 mod scope;
 

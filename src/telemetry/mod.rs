@@ -1,17 +1,22 @@
-//! Telemetry: the registry of metrics, what is wrong now, and the log output. Rooms measure
-//! themselves and register here; this room knows none of them.
+//! Telemetry: the registry of metrics, what is wrong now, the log output, access records and traces.
+//! Rooms measure themselves and register here; this room knows none of them.
 
+pub mod access;
 mod conditions;
 mod logs;
+mod meter;
+pub mod otlp;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
 
 pub use conditions::{Condition, Conditions};
 pub use logs::{Flush, LogFormat, check_log_filter, init_logs, set_log_filter};
+pub use meter::{Meter, Quantiles, Spread};
 
 /// The node's metrics. Clones share one registry.
 #[derive(Clone, Debug)]
@@ -41,6 +46,12 @@ impl Metrics {
             .lock()
             .sub_registry_with_prefix(room)
             .register(name, help, metric);
+    }
+
+    /// Registers what `collector` tells at each scrape; its names begin with `rushlane_` and it
+    /// bounds its labels itself.
+    pub fn register_collector(&self, collector: impl Collector) {
+        self.registry.lock().register_collector(Box::new(collector));
     }
 
     /// What is wrong with the node now: whoever measures says it there.

@@ -251,6 +251,7 @@ async fn ended_show_gives_its_last_playlist_then_410() {
             upgrade: None,
             extensions: http::Extensions::new(),
             direct: None,
+            slip: rushlane::telemetry::access::Slip::default(),
         };
         let Reply::Ready(response) = service.call(request) else {
             panic!("it waits");

@@ -17,7 +17,8 @@ use rushlane::media::{RoomName, VIDEO_TIMESCALE};
 use rushlane::net::http::{Body, Protocol, Reply, Request, Response, Service};
 use rushlane::runtime::{Shutdown, TaskScope};
 use rushlane::shed::Gauge;
-use rushlane::telemetry::Metrics;
+use rushlane::telemetry::access::{self, Log, Slip};
+use rushlane::telemetry::{Metrics, otlp};
 use tokio::task::LocalSet;
 
 /// Pictures in a group, at 30 a second: 2 s.
@@ -63,6 +64,12 @@ pub struct Show {
     pub ingest_us: i64,
 }
 
+/// Takes notes of nothing.
+fn log(metrics: &Metrics) -> Log {
+    let (lines, traces) = (access::Config::default(), otlp::Config::default());
+    Log::start(&lines, &traces, "edge-1", metrics).unwrap()
+}
+
 impl Show {
     pub fn start() -> Self {
         Self::with(Config::default(), live::Config::default())
@@ -78,6 +85,7 @@ impl Show {
             shedding: Gauge::default(),
             media,
             runtime,
+            log: log(&metrics),
         };
         let delivery = Delivery::new(&config, parts, &metrics, "edge-1");
         let broadcast = store
@@ -210,6 +218,7 @@ impl Show {
             upgrade: None,
             extensions: http::Extensions::new(),
             direct: None,
+            slip: Slip::default(),
         })
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Batch {
     /// When its newest picture arrived at the origin, in microseconds since 1970 by this node's
     /// clock; 0 = not known.
     pub(super) ingest_us: i64,
+    /// When that came to this node; 0 = not known.
+    pub(super) received_us: i64,
     merged: OnceCell<Bytes>,
 }
 
@@ -33,6 +35,7 @@ pub(super) struct Builder {
     small: BytesMut,
     bytes: usize,
     ingest_us: i64,
+    received_us: i64,
 }
 
 impl Batch {
@@ -76,9 +79,10 @@ impl Builder {
         self.pieces.push(piece.clone());
     }
 
-    /// Notes when what was added last arrived at the origin.
-    pub(super) fn stamp(&mut self, ingest_us: i64) {
+    /// Notes when what was added last arrived at the origin, and here.
+    pub(super) fn stamp(&mut self, (ingest_us, received_us): (i64, i64)) {
         self.ingest_us = self.ingest_us.max(ingest_us);
+        self.received_us = self.received_us.max(received_us);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -93,6 +97,7 @@ impl Builder {
             entry,
             edge_ms,
             ingest_us: self.ingest_us,
+            received_us: self.received_us,
             merged: OnceCell::new(),
         })
     }

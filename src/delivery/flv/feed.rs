@@ -13,6 +13,7 @@ use super::batch::{Batch, Builder};
 use super::lane::{Lane, arrived_us, changed};
 use super::query::Selection;
 use super::settling::Settling;
+use crate::delivery::pulse::received_us;
 use crate::live::broadcast;
 use crate::live::track::Event;
 use crate::media::codec::Config;
@@ -70,7 +71,8 @@ struct Pending {
     at_ms: i64,
     tag: Tag,
     entry: bool,
-    ingest_us: i64,
+    /// When it arrived at the origin, and here; 0 = not known.
+    arrived_us: (i64, i64),
 }
 
 impl Feed {
@@ -287,7 +289,7 @@ impl Feed {
             at_ms,
             tag,
             entry: false,
-            ingest_us: 0,
+            arrived_us: (0, 0),
         });
         lane.config = Some((head.init_id, config));
         lane.dts = head.dts;
@@ -344,7 +346,7 @@ impl Feed {
             at_ms,
             tag,
             entry,
-            ingest_us,
+            arrived_us: (ingest_us, received_us(&frame.stamps)),
         });
         true
     }
@@ -367,7 +369,7 @@ impl Feed {
             entry |= next.entry;
             self.edge_ms = self.edge_ms.max(next.at_ms);
             builder.tag(&next.tag);
-            builder.stamp(next.ingest_us);
+            builder.stamp(next.arrived_us);
         }
         if !builder.is_empty() {
             batches.push(builder.finish(entry, self.edge_ms));

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::io::IoSlice;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::leaving::Leaving;
 use super::query::Selection;
 use super::viewer::{Outcome, Viewer};
 use crate::auth::Pass;
+use crate::delivery::pulse::Pulse;
 use crate::delivery::viewers::Audience;
 use crate::live::broadcast;
 use crate::net::http::Sink;
@@ -38,7 +40,7 @@ const LAST_BYTES: Duration = Duration::from_secs(2);
 pub(super) struct Hall {
     door: RefCell<VecDeque<Newcomer>>,
     rung: Notify,
-    audience: std::sync::Arc<Audience>,
+    audience: Arc<Audience>,
 }
 
 struct Newcomer {
@@ -56,7 +58,7 @@ pub(super) struct House {
 }
 
 impl Hall {
-    pub(super) fn new(audience: std::sync::Arc<Audience>) -> Self {
+    pub(super) fn new(audience: Arc<Audience>) -> Self {
         Self {
             door: RefCell::default(),
             rung: Notify::new(),
@@ -81,7 +83,7 @@ impl Hall {
         drain: Drain,
     ) -> Rows {
         let mut feed = Feed::new(broadcast, &selection);
-        let mut rows = Rows::new(house);
+        let mut rows = Rows::new(house, self.audience.pulse().clone());
         let mut denials = None;
         let mut leaving = Leaving::new(drain);
         loop {
@@ -155,14 +157,16 @@ pub(super) struct Rows {
     /// Those who go as soon as they have what they were given.
     dismissed: Vec<Viewer>,
     house: House,
+    pulse: Arc<Pulse>,
 }
 
 impl Rows {
-    fn new(house: House) -> Self {
+    fn new(house: House, pulse: Arc<Pulse>) -> Self {
         Self {
             viewers: Vec::new(),
             dismissed: Vec::new(),
             house,
+            pulse,
         }
     }
 
@@ -193,10 +197,24 @@ impl Rows {
         })
         .await;
         self.house.figures.batches.inc();
+        self.note_queues(batch.edge_ms);
         if batch.ingest_us > 0 && !self.viewers.is_empty() {
+            self.pulse.leaves(batch.received_us);
             let delay_us = (clock::unix_us() - batch.ingest_us).max(0);
             self.house.figures.delay.observe(delay_us as f64 / 1e6);
         }
+    }
+
+    /// Counts how far each viewer lags.
+    fn note_queues(&self, edge_ms: i64) {
+        let mut prompt = 0;
+        for viewer in &self.viewers {
+            match viewer.behind_ms(edge_ms) {
+                0 => prompt += 1,
+                late_ms => self.pulse.queue.add(late_ms.saturating_mul(1000)),
+            }
+        }
+        self.pulse.queue.add_many(0, prompt);
     }
 
     /// Seats one viewer and gives it the first bytes.
@@ -208,7 +226,9 @@ impl Rows {
             .collect();
         let now = clock::now();
         let given = poll_fn(|cx| Poll::Ready(viewer.give(cx, first, &slices, now))).await;
-        self.house.figures.bytes.inc_by(viewer.take_written());
+        let written = viewer.take_written();
+        self.house.figures.bytes.inc_by(written);
+        self.pulse.flv_sent(written);
         if given != Outcome::Gone {
             if outside {
                 viewer.wait_outside();
@@ -309,6 +329,7 @@ impl Rows {
             }
         }
         self.house.figures.bytes.inc_by(written);
+        self.pulse.flv_sent(written);
         index
     }
 

@@ -95,6 +95,15 @@ impl Viewer {
         self.outside
     }
 
+    /// How far what it has taken lies behind `edge_ms`, in milliseconds.
+    pub(super) fn behind_ms(&self, edge_ms: i64) -> i64 {
+        match self.backlog.front() {
+            Some(first) => edge_ms.saturating_sub(first.edge_ms),
+            None if self.outside => BEHIND_MS_MAX,
+            None => 0,
+        }
+    }
+
     /// Lets it wait for the next batch to enter at.
     pub(super) fn wait_outside(&mut self) {
         self.outside = true;

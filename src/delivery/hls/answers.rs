@@ -26,6 +26,7 @@ use crate::packaging::hls::{Directives, Lifetime, Offer};
 use crate::runtime::{TaskScope, clock};
 use crate::shed::{self, Level};
 use crate::telemetry::Metrics;
+use crate::telemetry::access::Slip;
 
 /// How long a first request waits for a track that has shown nothing yet.
 const COLD: Duration = Duration::from_secs(8);
@@ -71,6 +72,8 @@ pub(in crate::delivery) struct Ask<'a> {
     pub(in crate::delivery) conditions: Conditions,
     /// Where the reply may be written without waking the connection.
     pub(in crate::delivery) direct: Option<Direct>,
+    /// What the access record says.
+    pub(in crate::delivery) slip: &'a Slip,
 }
 
 impl Source {
@@ -179,6 +182,7 @@ impl Answers {
             return Reply::Ready(reply::problem(StatusCode::NOT_FOUND, ABSENT, text));
         };
         let shelf = self.source.shelves.open(&broadcast, &track);
+        ask.slip.measure(&shelf.pulse().hls);
         let conditions = ask.conditions;
         match ask.object {
             Object::Playlist => {

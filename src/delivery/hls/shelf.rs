@@ -11,6 +11,7 @@ use super::index::Index;
 use super::program::Program;
 use crate::coding::Chunks;
 use crate::delivery::negotiate::gzip;
+use crate::delivery::pulse::{Pulse, received_us};
 use crate::delivery::reply::Text;
 use crate::delivery::viewers::Audience;
 use crate::live::track::{Event, Reader, Start};
@@ -124,6 +125,10 @@ impl Shelf {
             known: RwLock::default(),
             index: Mutex::default(),
         }
+    }
+
+    pub(super) fn pulse(&self) -> &Pulse {
+        self.audience.pulse()
     }
 
     pub(super) fn broadcast(&self) -> &broadcast::Consumer {
@@ -274,9 +279,13 @@ impl Shelf {
             let count = reader.read(events, EVENTS_MAX);
             let mut timeline = self.timeline.write();
             let mut ended = over && count == 0;
+            let is_warm = self.is_warm();
             for event in events.drain(..) {
                 ended |= event == Event::Ended;
                 self.apply(&mut timeline, &event);
+                if is_warm && let Event::Frame(frame) = &event {
+                    self.pulse().leaves(received_us(&frame.stamps));
+                }
             }
             if ended {
                 timeline.end();

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::ingest::publisher::closed::Closed;
 use crate::ingest::publisher::metrics::Instruments;
 use crate::ingest::publisher::room::Room;
+use crate::ingest::publisher::waits::{Ears, Heard};
 use crate::ingest::publisher::{Config, Now, Publisher, Refusal, Request, Revoked, RoomStatus};
 use crate::live::{self, broadcast};
 use crate::media::RoomName;
@@ -30,6 +31,7 @@ struct Shared {
     started: clock::Instant,
     rooms: Mutex<Rooms>,
     closed: Closed,
+    ears: Ears,
     /// Shows of other origins are followed, and gone on with when their feed is lost.
     stands_by: AtomicBool,
     scope: TaskScope,
@@ -55,6 +57,7 @@ impl Desk {
             started: clock::now(),
             rooms: Mutex::default(),
             closed: Closed::default(),
+            ears: Ears::default(),
             stands_by: AtomicBool::new(false),
             scope,
         }))
@@ -114,10 +117,17 @@ impl Desk {
         drop(rooms);
         Ok(Publisher {
             desk: self.clone(),
+            waits: self.0.ears.of(&request.room),
             open,
             place,
             revoked,
         })
+    }
+
+    /// For how long a room's encoders were waited for; `None` when there is none.
+    #[must_use]
+    pub fn heard(&self, room: &RoomName) -> Option<Heard> {
+        self.0.ears.heard(room)
     }
 
     /// Ends a room's broadcast by an operator's wish: it leaves the store at once, and with it all

@@ -10,6 +10,7 @@ use crate::ingest::publisher::access::Unit;
 use crate::ingest::publisher::desk::{Desk, Open};
 use crate::ingest::publisher::feed::{LOOK_US, Pulse};
 use crate::ingest::publisher::room::{Place, Room};
+use crate::ingest::publisher::waits::Waits;
 use crate::ingest::publisher::{Error, Metadata, Refusal, Revoked};
 use crate::media::RoomName;
 use crate::media::codec::{AudioCodec, AudioConfig, VideoCodec, VideoConfig};
@@ -24,6 +25,7 @@ pub struct Publisher {
     pub(super) desk: Desk,
     pub(super) open: Arc<Open>,
     pub(super) place: Place,
+    pub(super) waits: Arc<Waits>,
     pub(super) revoked: watch::Receiver<Option<Revoked>>,
 }
 

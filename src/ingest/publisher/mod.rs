@@ -38,6 +38,7 @@ mod succession;
 mod timeline;
 mod track;
 mod turns;
+mod waits;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,7 @@ pub use request::{Metadata, Request};
 pub use status::{FeedStatus, PublisherStatus, RoomStatus};
 pub use timeline::Repairs;
 pub use turns::{ReturnToPrimary, Role};
+pub use waits::Heard;
 
 /// How broadcasts are cut, and how long they outlive their encoder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

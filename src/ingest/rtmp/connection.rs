@@ -139,6 +139,8 @@ impl<'a> Connection<'a> {
                 }
             };
             buffer.reserve(READ_BYTES);
+            let mid_message = self.session.held_bytes() > 0 || !buffer.is_empty();
+            let since = clock::now();
             let revoked = async {
                 match &self.publisher {
                     Some(publisher) => publisher.revoked().await,
@@ -156,6 +158,9 @@ impl<'a> Connection<'a> {
                     0 => return Ok(End::Gone),
                     bytes => {
                         self.metrics.received_bytes.inc_by(bytes as u64);
+                        if let Some(publisher) = &self.publisher {
+                            publisher.waited(since.elapsed(), mid_message);
+                        }
                         self.session.handle_bytes(self.opened.elapsed(), &mut buffer);
                     }
                 },

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::coding::Chunks;
 use crate::net::http::direct::{Begun, Direct};
 use crate::net::http::{Duplex, Session};
+use crate::telemetry::access::Slip;
 
 /// The version of HTTP a request came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +55,8 @@ pub struct Request {
     /// The connection, when the reply may be begun by the service itself: a GET over plain HTTP/1.1
     /// that leaves the connection open.
     pub direct: Option<Direct>,
+    /// What the access record says of it, beyond what the front knows.
+    pub slip: Slip,
 }
 
 /// What may follow instead of a reply.

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::net::Drain;
 use crate::net::buckets::Buckets;
+use crate::net::http::access::Filing;
 use crate::net::http::clients::Clients;
 use crate::net::http::{Config, Metrics, Protocol, Reply, Request, Response, Service, problem};
 use crate::runtime::{Shutdown, TaskScope, clock};
@@ -115,12 +116,15 @@ impl Front {
     }
 
     /// Waits for a reply, counting the request as parked.
-    pub(super) async fn answer(&self, request: Request) -> Response {
+    pub(super) async fn answer(&self, request: Request, filing: &mut Filing) -> Response {
         match self.call(request) {
             Reply::Ready(response) => response,
             Reply::Later(later) => {
                 let _parked = self.metrics.parked();
-                later.await
+                let since = clock::now();
+                let response = later.await;
+                filing.held(since.elapsed());
+                response
             }
         }
     }

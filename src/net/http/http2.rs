@@ -27,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::interval_at;
 
 use crate::coding::Chunks;
+use crate::net::http::access::Filing;
 use crate::net::http::activity::{Activity, LOOK_EVERY, State, Stream};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::HEAD_BYTES_MAX;
@@ -117,38 +118,42 @@ async fn respond(
     let taken = upgrade.map(|_| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let head_only = head.method == Method::HEAD;
+    let asked = (&head.method, &head.uri, &head.headers);
+    let mut filing = Filing::begin(front, asked, Protocol::H2, &link);
     let response = if head.method == Method::CONNECT && upgrade.is_none() {
         no_proxy()
     } else {
         match receive(&head, body).await {
             Ok(body) => {
-                let request = incoming::request(head, body, upgrade, (Protocol::H2, link));
-                front.answer(request).await
+                let from = (Protocol::H2, link);
+                let request = incoming::request(head, body, upgrade, from, filing.slip());
+                front.answer(request, &mut filing).await
             }
             Err(response) => response,
         }
     };
     let wants = (head_only, upgrade);
     let (parts, outgoing) = prepare(front, &link, Protocol::H2, wants, response);
+    filing.answered(parts.status);
     if matches!(outgoing, Outgoing::Chunks(..)) {
         stream.stop_waiting();
     }
     let sent_bytes = front.metrics.sent(Protocol::H2).clone();
-    let (outgoing, stream) = match (outgoing, taken) {
+    let (outgoing, open) = match (outgoing, taken) {
         (Outgoing::Duplex(start), Some(taken)) => {
             let sent_bytes = sent_bytes.clone();
-            let hand_over = hand_over(taken, start, sent_bytes, stream);
+            let hand_over = hand_over(taken, start, sent_bytes, (stream, filing));
             front.scope.spawn_local("http2.upgrade", hand_over);
             (Outgoing::from(Chunks::default()), None)
         }
-        (outgoing, _) => (outgoing, Some(stream)),
+        (outgoing, _) => (outgoing, Some((stream, filing))),
     };
     http::Response::from_parts(
         parts,
         Body {
             outgoing,
             sent_bytes,
-            stream,
+            open,
         },
     )
 }
@@ -187,12 +192,12 @@ async fn hand_over(
     taken: OnUpgrade,
     start: Box<dyn FnOnce(Duplex)>,
     sent_bytes: Counter,
-    stream: Stream,
+    held: (Stream, Box<Filing>),
 ) {
     match taken.await {
         Ok(upgraded) => {
             let upgraded = TokioIo::new(upgraded);
-            start(Duplex::layered(Bytes::new(), upgraded, sent_bytes, stream));
+            start(Duplex::layered(Bytes::new(), upgraded, sent_bytes, held));
         }
         Err(error) => tracing::debug!(%error, "stream ended before its upgrade"),
     }
@@ -213,7 +218,7 @@ struct Body {
     outgoing: Outgoing,
     sent_bytes: Counter,
     /// None once it is handed over.
-    stream: Option<Stream>,
+    open: Option<(Stream, Box<Filing>)>,
 }
 
 impl http_body::Body for Body {
@@ -226,8 +231,9 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.outgoing.poll_next(cx).map(|chunk| {
             let chunk = chunk?;
-            if let Some(stream) = &self.stream {
+            if let Some((stream, filing)) = &mut self.open {
                 stream.advance();
+                filing.sent(chunk.len());
             }
             self.sent_bytes.inc_by(chunk.len() as u64);
             Some(Ok(Frame::data(chunk)))

@@ -22,6 +22,7 @@ use http::request::Parts;
 use http::{Method, header};
 use tokio::time::{interval_at, timeout};
 
+use crate::net::http::access::Filing;
 use crate::net::http::activity::{Activity, LOOK_EVERY, State, Stream};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::HEAD_BYTES_MAX;
@@ -81,7 +82,8 @@ async fn converse(
                 Some(resolver) => {
                     let stream = Stream::open(activity.clone());
                     let sessions = sessions.clone();
-                    requests.push(respond(resolver, link, front.clone(), stream, sessions));
+                    let over = (&connection, link);
+                    requests.push(respond(resolver, over, front.clone(), stream, sessions));
                 }
                 None => drained = true,
             },
@@ -112,7 +114,7 @@ async fn converse(
 
 async fn respond(
     mut resolver: RequestResolver<h3_quinn::Connection, Bytes>,
-    link: Link,
+    (connection, link): (&quinn::Connection, Link),
     front: Rc<Front>,
     mut activity: Stream,
     sessions: Rc<Sessions>,
@@ -138,19 +140,24 @@ async fn respond(
     let protocol = head.extensions.get::<Extension>();
     let upgrade = (head.method == Method::CONNECT && protocol == Some(&Extension::WEB_TRANSPORT))
         .then_some(Upgrade::WebTransport);
+    let asked = (&head.method, &head.uri, &head.headers);
+    let mut filing = Filing::begin(&front, asked, Protocol::H3, &link);
+    filing.over(connection);
     let response = if head.method == Method::CONNECT && upgrade.is_none() {
         no_proxy()
     } else {
         match receive(&head, &mut stream).await? {
             Ok(body) => {
-                let request = incoming::request(head, body, upgrade, (Protocol::H3, link));
-                front.answer(request).await
+                let from = (Protocol::H3, link);
+                let request = incoming::request(head, body, upgrade, from, filing.slip());
+                front.answer(request, &mut filing).await
             }
             Err(response) => response,
         }
     };
     let wants = (head_only, upgrade);
     let (parts, outgoing) = prepare(&front, &link, Protocol::H3, wants, response);
+    filing.answered(parts.status);
     if let Outgoing::Session(start) = outgoing {
         return sessions.hold(stream, parts, start).await;
     }
@@ -159,7 +166,7 @@ async fn respond(
     }
     let head = http::Response::from_parts(parts, ());
     stream.send_response(head).await?;
-    send(stream, outgoing, &activity, &front).await
+    send(stream, outgoing, &activity, &front, filing).await
 }
 
 /// Sends what follows a head.
@@ -168,16 +175,18 @@ async fn send(
     mut outgoing: Outgoing,
     activity: &Stream,
     front: &Front,
+    mut filing: Box<Filing>,
 ) -> Result<(), StreamError> {
     while let Some(slice) = poll_fn(|cx| outgoing.poll_next(cx)).await {
-        let bytes = slice.len() as u64;
+        let bytes = slice.len();
         let Ok(sent) = timeout(WRITE_STALL, stream.send_data(slice)).await else {
             stream.stop_stream(Code::H3_REQUEST_CANCELLED);
             return Ok(());
         };
         sent?;
         activity.advance();
-        front.metrics.sent(Protocol::H3).inc_by(bytes);
+        front.metrics.sent(Protocol::H3).inc_by(bytes as u64);
+        filing.sent(bytes);
     }
     stream.finish().await
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::net::http::front::Link;
 use crate::net::http::{BODY_BYTES_MAX, Protocol, Request, Response, Upgrade, problem};
+use crate::telemetry::access::Slip;
 
 /// How long a body may take: the largest one at 26 kbit/s.
 pub(super) const BODY_WAIT: Duration = Duration::from_secs(20);
@@ -19,6 +20,7 @@ pub(super) fn request(
     body: Bytes,
     upgrade: Option<Upgrade>,
     (protocol, link): (Protocol, Link),
+    slip: Slip,
 ) -> Request {
     let path = head.uri.into_parts().path_and_query;
     Request {
@@ -32,6 +34,7 @@ pub(super) fn request(
         peer: link.peer,
         extensions: http::Extensions::new(),
         direct: None,
+        slip,
     }
 }
 

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::net::http::Protocol;
 use crate::telemetry;
+use crate::telemetry::access::Log;
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::H1, Protocol::H2, Protocol::H3];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -24,6 +25,7 @@ pub struct Metrics {
     accept_errors: Counter,
     refused: Counter,
     limited: Counter,
+    log: Option<Log>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -69,6 +71,7 @@ impl Metrics {
             accept_errors: Counter::default(),
             refused: Counter::default(),
             limited: Counter::default(),
+            log: None,
         };
         let room = "net";
         let help = "Open HTTP connections";
@@ -101,6 +104,18 @@ impl Metrics {
     pub fn open_connections(&self) -> u64 {
         let open: i64 = self.connections.iter().map(Gauge::get).sum();
         open.max(0).unsigned_abs()
+    }
+
+    /// Files what becomes of each request in `log`.
+    #[must_use]
+    pub fn filing(self, log: Log) -> Self {
+        let log = Some(log);
+        Self { log, ..self }
+    }
+
+    /// Where requests are filed.
+    pub(in crate::net) fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
     }
 
     /// Counts a connection as open until the guard is dropped.

@@ -11,6 +11,7 @@
 //!
 //! Specs: RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 9114 (HTTP/3).
 
+mod access;
 mod activity;
 pub(super) mod clients;
 mod config;

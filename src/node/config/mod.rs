@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::Backend;
 use crate::node::Role;
-use crate::{admin, auth, delivery, hooks, ingest, ledger, live, net, relay, rooms, shed};
+use crate::{
+    admin, auth, delivery, hooks, ingest, ledger, live, net, relay, rooms, shed, telemetry,
+};
 
 pub use node::{DrainConfig, NodeConfig};
 pub use overrides::{Override, override_from_flag, overrides_from_environment};
@@ -57,6 +59,10 @@ pub struct Config {
     pub shed: shed::Config,
     /// The admin port.
     pub admin: admin::Config,
+    /// The log of requests.
+    pub access_log: telemetry::access::Config,
+    /// Traces.
+    pub telemetry: telemetry::otlp::Config,
 }
 
 /// Why a configuration cannot be used.

@@ -23,6 +23,7 @@ use crate::rooms::{Config, Settings, moderation};
 use crate::runtime::{Shutdown, TaskScope};
 use crate::shed::Gauge;
 use crate::telemetry::Metrics;
+use crate::telemetry::access::Slip;
 
 /// A node with one worker in front of a fake origin.
 pub(super) struct Node {
@@ -137,6 +138,7 @@ pub(super) fn request(method: Method, path: &str, body: &str) -> Request {
         peer: (Ipv4Addr::LOCALHOST, 1).into(),
         extensions: http::Extensions::new(),
         direct: None,
+        slip: Slip::default(),
     }
 }
 

@@ -20,10 +20,15 @@ export const PRESET: Partial<HlsConfig> = {
 
 const MEDIA_RECOVERIES_MAX = 2;
 
+/** The room of `/live/ROOM/...`, whatever stands before it. */
+function roomOf(url: string): string {
+  return url.match(/\/live\/([^/?]+)\//)?.[1] ?? "";
+}
+
 /** Plays through Media Source Extensions. */
 export class HlsEngine implements Engine {
   readonly name = `hls.js ${Hls.version}`;
-  readonly #hls = new Hls(PRESET);
+  readonly #hls: Hls;
   readonly #rate = new Rate();
   #recoveries = 0;
   #wasLive = false;
@@ -38,6 +43,9 @@ export class HlsEngine implements Engine {
     url: string,
     private readonly reports: Reports,
   ) {
+    // What the player tells the edge of itself (CMCD): in the query, as headers would cost each
+    // request to another origin a preflight.
+    this.#hls = new Hls({ ...PRESET, cmcd: { contentId: roomOf(url) } });
     this.#hls.on(Events.ERROR, (_, data) => this.#failed(data));
     this.#hls.on(Events.FRAG_BUFFERED, (_, { frag, part, stats }) => {
       this.#rate.add(frag.type, stats.total * 8, (part ?? frag).duration);

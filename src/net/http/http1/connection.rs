@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout_at;
 
 use crate::coding::Chunks;
+use crate::net::http::access::Filing;
 use crate::net::http::direct::{Begun, Direct, Shared};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http1::body::{Framing, Incoming};
@@ -20,6 +21,7 @@ use crate::net::http::http1::decoder::{Decoder, Fault, Head};
 use crate::net::http::http1::encoder::{self, Length, Persistence};
 use crate::net::http::http1::io::{close, poll_read, write};
 use crate::net::http::http1::live::Live;
+use crate::net::http::http1::turn::{Next, Stop, Terms};
 use crate::net::http::http1::websocket;
 use crate::net::http::incoming::{BODY_WAIT, is_bodiless};
 use crate::net::http::problem::settle;
@@ -45,30 +47,6 @@ pub(in crate::net) struct Preface<S, G> {
     /// What is read already.
     pub(in crate::net) read: Bytes,
     pub(in crate::net) held: G,
-}
-
-/// Why a request is not answered.
-enum Stop {
-    /// The peer hung up, idled too long or the node drains: nothing to say.
-    Quiet,
-    /// HTTP/2 begins.
-    Preface,
-    /// Say this and close.
-    Fault(Fault),
-    /// The connection is of no more use.
-    Broken(io::Error),
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Broken(error)
-    }
 }
 
 struct Connection<S> {
@@ -128,43 +106,16 @@ where
             Ok(Next::Request) => continue,
             Ok(Next::Gone) => close(&mut connection.stream, 0).await,
             Ok(Next::Close) => close(&mut connection.stream, LINGER_BYTES_MAX).await,
-            Ok(Next::Live(start)) => {
+            Ok(Next::Live(start, filing)) => {
                 let sent_bytes = connection.front.metrics.sent(Protocol::H1).clone();
-                let live = Live::new(connection.stream, sent_bytes, held);
+                let live = Live::new(connection.stream, sent_bytes, filing, held);
                 start(Sink::Connection(Box::new(live)));
             }
-            Ok(Next::Duplex(start)) => start(connection.into_duplex(held)),
+            Ok(Next::Duplex(start, filing)) => start(connection.into_duplex((held, filing))),
             Err(error) => tracing::debug!(%error, "connection ended"),
         }
         return None;
     }
-}
-
-enum Next {
-    Request,
-    /// The peer is there and must see the reply first.
-    Close,
-    /// Nobody waits for anything.
-    Gone,
-    Live(Box<dyn FnOnce(Sink)>),
-    Duplex(Box<dyn FnOnce(Duplex)>),
-}
-
-/// What a request says about its reply.
-struct Terms {
-    head_only: bool,
-    persistence: Persistence,
-    /// The answer to the key of a WebSocket, if it asks for one.
-    accept: Option<HeaderValue>,
-}
-
-impl Terms {
-    /// Of the last reply on a connection.
-    const LAST: Self = Self {
-        head_only: false,
-        persistence: Persistence::Close,
-        accept: None,
-    };
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
@@ -223,6 +174,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         };
         let head_only = head.method == Method::HEAD;
         let direct = self.direct(&head.method, persistence);
+        let asked = (&head.method, &head.uri, &head.headers);
+        let mut filing = Filing::begin(&self.front, asked, Protocol::H1, &self.link);
         let reply = self.front.call(Request {
             method: head.method,
             uri: head.uri,
@@ -234,18 +187,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             peer: self.link.peer,
             extensions: http::Extensions::new(),
             direct,
+            slip: filing.slip(),
         });
         let response = match reply {
             Reply::Ready(response) => response,
-            Reply::Later(later) => match self.park(later).await? {
-                Some(response) => response,
-                None => return Ok(Next::Gone),
-            },
+            Reply::Later(later) => {
+                let since = clock::now();
+                let answered = self.park(later).await?;
+                filing.held(since.elapsed());
+                match answered {
+                    Some(response) => response,
+                    None => return Ok(Next::Gone),
+                }
+            }
         };
         let terms = Terms {
             head_only,
             persistence,
             accept,
+            filing: Some(filing),
         };
         Ok(self.reply(response, terms).await?)
     }
@@ -311,16 +271,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         Poll::Pending
     }
 
-    async fn reply(&mut self, response: Response, terms: Terms) -> io::Result<Next> {
+    async fn reply(&mut self, response: Response, mut terms: Terms) -> io::Result<Next> {
         let asked = terms.accept.as_ref().map(|_| Upgrade::WebSocket);
         let (mut parts, body) = settle(response, asked).into_parts();
-        if let (Body::Duplex(_), Some(accept)) = (&body, terms.accept) {
+        if let (Body::Duplex(_), Some(accept)) = (&body, terms.accept.take()) {
             let websocket = HeaderValue::from_static("websocket");
             parts.status = StatusCode::SWITCHING_PROTOCOLS;
             parts.headers.insert(header::UPGRADE, websocket);
             parts.headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
         self.front.metrics.replied(Protocol::H1, parts.status);
+        if let Some(filing) = &mut terms.filing {
+            filing.answered(parts.status);
+        }
         self.served += 1;
         let closes = terms.persistence == Persistence::Close;
         let next = if closes || self.front.leaving().is_requested() {
@@ -330,20 +293,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         };
         let nothing = Chunks::default();
         let (length, chunks, next) = match body {
-            Body::Begun(begun) => return self.finish(begun).await,
-            Body::Duplex(start) => (Length::Silent, nothing, Next::Duplex(start)),
+            Body::Begun(begun) => return self.finish(begun, terms.filing).await,
+            Body::Duplex(start) => (
+                Length::Silent,
+                nothing,
+                Next::Duplex(start, terms.filing.take()),
+            ),
             _ if encoder::is_bodiless(parts.status) => (Length::Silent, nothing, next),
             Body::Chunks(chunks) if terms.head_only => (Length::Bytes(chunks.len()), nothing, next),
             Body::Chunks(chunks) => (Length::Bytes(chunks.len()), chunks, next),
             Body::Live(_) if terms.head_only => (Length::UntilClose, nothing, next),
-            Body::Live(start) => (Length::UntilClose, nothing, Next::Live(start)),
+            Body::Live(start) => (
+                Length::UntilClose,
+                nothing,
+                Next::Live(start, terms.filing.take()),
+            ),
             // HTTP/1.1 has no sessions, so nobody has asked for one.
             Body::Session(_) => (Length::Bytes(0), nothing, next),
         };
         let persistence = match next {
-            Next::Duplex(_) => Persistence::Upgrades,
+            Next::Duplex(..) => Persistence::Upgrades,
             Next::Request => terms.persistence,
-            Next::Live(_) | Next::Close | Next::Gone => Persistence::Close,
+            Next::Live(..) | Next::Close | Next::Gone => Persistence::Close,
         };
 
         let mut out = self.front.head();
@@ -354,16 +325,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         self.front.keep_head(out);
         sent?;
         self.front.metrics.sent(Protocol::H1).inc_by(bytes as u64);
+        if let Some(filing) = &mut terms.filing {
+            filing.sent(chunks.len());
+        }
         Ok(next)
     }
 
     /// Writes what a service has left of its reply.
-    async fn finish(&mut self, begun: Begun) -> io::Result<Next> {
+    async fn finish(&mut self, begun: Begun, filing: Option<Box<Filing>>) -> io::Result<Next> {
         let bytes = &begun.reply.bytes;
         let rest = &bytes[begun.written_bytes..];
         write(&mut self.stream, rest, &Chunks::default()).await?;
         let sent_bytes = self.front.metrics.sent(Protocol::H1);
         sent_bytes.inc_by(bytes.len() as u64);
+        if let Some(mut filing) = filing {
+            filing.sent(bytes.len());
+        }
         Ok(if begun.reply.closes {
             Next::Close
         } else {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::net::http::access::Filing;
 use crate::net::http::http1::io::poll_discard;
 
 /// The most bytes a viewer may send while it is served; nothing it could send has a meaning.
@@ -16,15 +17,22 @@ const CHATTER_BYTES_MAX: usize = 64 << 10;
 pub(super) struct Live<S, G> {
     stream: S,
     sent_bytes: Counter,
+    filing: Option<Box<Filing>>,
     chatter_bytes: usize,
     _held: G,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, G> Live<S, G> {
-    pub(super) fn new(stream: S, sent_bytes: Counter, held: G) -> Self {
+    pub(super) fn new(
+        stream: S,
+        sent_bytes: Counter,
+        filing: Option<Box<Filing>>,
+        held: G,
+    ) -> Self {
         Self {
             stream,
             sent_bytes,
+            filing,
             chatter_bytes: 0,
             _held: held,
         }
@@ -44,8 +52,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, G> Live<S, G> {
         }
     }
 
-    fn count(&self, written: usize) -> Poll<io::Result<usize>> {
+    fn count(&mut self, written: usize) -> Poll<io::Result<usize>> {
         self.sent_bytes.inc_by(written as u64);
+        if let Some(filing) = &mut self.filing {
+            filing.sent(written);
+        }
         Poll::Ready(Ok(written))
     }
 }

@@ -15,6 +15,7 @@ mod decoder;
 mod encoder;
 mod io;
 mod live;
+mod turn;
 mod websocket;
 
 pub use body::{Framing, Incoming};

@@ -1,0 +1,186 @@
+//! Files what became of a request: begun when its head is read, filed when it is dropped, which is
+//! when its last byte has left or its peer has gone.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::net::http::Protocol;
+use crate::net::http::front::{Front, Link};
+use crate::protocol::cmcd::{self, Cmcd};
+use crate::runtime::clock::{self, Instant};
+use crate::telemetry::access::{self, Log, Record, Slip, Trace};
+
+/// A request under way. On the heap, so that connections stay small.
+pub(super) struct Filing {
+    log: Option<Log>,
+    slip: Slip,
+    cmcd: Option<Box<Cmcd>>,
+    quic: Option<quinn::Connection>,
+    peer: SocketAddr,
+    protocol: &'static str,
+    method: &'static str,
+    came: Instant,
+    status: u16,
+    first_us: u32,
+    held_us: u32,
+    bytes: u64,
+}
+
+impl Filing {
+    /// A request that has come over `link`.
+    pub(super) fn begin(
+        front: &Front,
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
+        protocol: Protocol,
+        link: &Link,
+    ) -> Box<Self> {
+        let trace = headers.get("traceparent");
+        Box::new(Self {
+            log: front.metrics.log().cloned(),
+            slip: Slip::filed(trace.and_then(|value| Trace::parse(value.to_str().ok()?))),
+            cmcd: told(uri, headers),
+            quic: None,
+            peer: link.peer,
+            protocol: match protocol {
+                Protocol::H1 => "h1",
+                Protocol::H2 => "h2",
+                Protocol::H3 => "h3",
+            },
+            method: name(method),
+            came: clock::now(),
+            status: 0,
+            first_us: 0,
+            held_us: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Names the connection, where its state can be told.
+    pub(super) fn over(&mut self, connection: &quinn::Connection) {
+        self.quic = Some(connection.clone());
+    }
+
+    /// What the service notes on.
+    pub(super) fn slip(&self) -> Slip {
+        self.slip.clone()
+    }
+
+    /// The answer had to wait for `wait`.
+    pub(super) fn held(&mut self, wait: Duration) {
+        self.held_us = short(wait);
+    }
+
+    /// The head of the answer leaves.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        self.first_us = short(self.came.elapsed());
+    }
+
+    /// Bytes of the answer were handed to the connection.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    fn record(&mut self, total_us: u64) -> Record {
+        let at_us = clock::unix_us().saturating_sub_unsigned(total_us);
+        let mut record = Record::new(at_us, self.peer);
+        record.protocol = self.protocol;
+        record.method = self.method;
+        record.status = self.status;
+        record.bytes = self.bytes;
+        record.first_us = self.first_us;
+        record.held_us = self.held_us;
+        record.total_us = total_us;
+        record.cmcd = self.cmcd.take();
+        record.link = self.quic.as_ref().map(|connection| {
+            let path = connection.stats().path;
+            access::Link {
+                rtt_us: microseconds(path.rtt),
+                lost_packets: path.lost_packets,
+                window_bytes: path.cwnd,
+            }
+        });
+        record.take(&self.slip);
+        record
+    }
+}
+
+impl Drop for Filing {
+    fn drop(&mut self) {
+        let total_us = microseconds(self.came.elapsed());
+        let us = total_us.saturating_sub(self.first_us.into());
+        self.slip.delivered(self.bytes, us);
+        if let Some(log) = self.log.clone()
+            && log.wants(self.cmcd.is_some())
+        {
+            log.file(self.record(total_us));
+        }
+    }
+}
+
+/// What a player tells of itself, if anything.
+fn told(uri: &Uri, headers: &HeaderMap) -> Option<Box<Cmcd>> {
+    let parts = cmcd::HEADERS.map(|name| headers.get(name).and_then(|value| value.to_str().ok()));
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let mut values = pairs.filter_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        (key == cmcd::PARAMETER && value.len() <= 3 * cmcd::SET_BYTES_MAX).then_some(value)
+    });
+    let query = values.next().and_then(cmcd::percent_decode);
+    if query.is_none() && parts.iter().all(Option::is_none) {
+        return None;
+    }
+    let set = cmcd::read(query.as_deref(), parts.into_iter().flatten());
+    (!set.is_empty()).then(|| Box::new(set))
+}
+
+/// The name of a method, without an allocation for the usual ones.
+fn name(method: &Method) -> &'static str {
+    const USUAL: [Method; 8] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::CONNECT,
+    ];
+    const NAMES: [&str; 8] = [
+        "GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH", "CONNECT",
+    ];
+    let usual = USUAL.iter().position(|usual| usual == method);
+    usual.map_or("other", |index| NAMES[index])
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn short(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn players_tell_by_query_and_by_headers() {
+        let uri: Uri = "/live/r.flv?token=x&CMCD=bl%3D900%2Csid%3D%22a%22"
+            .parse()
+            .unwrap();
+        let mut headers = HeaderMap::new();
+        let set = told(&uri, &headers).unwrap();
+        assert_eq!((set.bl, set.sid.as_deref()), (Some(900), Some("a")));
+        headers.insert("cmcd-object", HeaderValue::from_static("bl=100"));
+        headers.insert("cmcd-status", HeaderValue::from_static("bs"));
+        let set = told(&uri, &headers).unwrap();
+        assert_eq!((set.bl, set.bs), (Some(100), true));
+        assert!(told(&Uri::from_static("/?x=CMCD"), &HeaderMap::new()).is_none());
+    }
+}
