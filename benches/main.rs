@@ -7,6 +7,7 @@
 mod bare;
 mod chat;
 mod clip;
+mod crowd;
 mod fanout;
 mod host;
 mod latency;
@@ -14,12 +15,14 @@ mod members;
 mod objects;
 mod orders;
 mod outcome;
+mod overload;
 mod parked;
 mod process;
 mod rtmp;
 mod servers;
 mod soak;
 mod stamp;
+mod storm;
 mod viewers;
 
 use std::io::Write as _;
@@ -66,6 +69,10 @@ fn benches() -> anyhow::Result<bool> {
             bare::wake(port.parse()?, viewers.parse()?, answer_bytes.parse()?)?;
             return Ok(true);
         }
+        [mode, words @ ..] if mode == "crowd" => {
+            let crowd = LocalSet::new().block_on(&current_thread()?, crowd::run(words));
+            return crowd.map(|()| true);
+        }
         _ => {}
     }
     process::pin_client()?;
@@ -77,10 +84,11 @@ fn benches() -> anyhow::Result<bool> {
         clip_file,
         folder,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let all = ["latency", "fanout", "objects", "parked", "orders", "chat"].map(str::to_owned);
+    let runtime = current_thread()?;
+    let all = [
+        "latency", "fanout", "objects", "parked", "orders", "chat", "storm", "overload",
+    ]
+    .map(str::to_owned);
     let chosen = if words.is_empty() { &all[..] } else { &words };
     let mut passed = true;
     for name in chosen {
@@ -91,6 +99,11 @@ fn benches() -> anyhow::Result<bool> {
     Ok(passed)
 }
 
+fn current_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build()
+}
+
 async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
     let outcome = match name {
         "chat" => chat::run(bench).await?,
@@ -98,8 +111,10 @@ async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
         "latency" => latency::run(bench).await?,
         "objects" => objects::run(bench).await?,
         "orders" => orders::run(bench).await?,
+        "overload" => overload::run(bench).await?,
         "parked" => parked::run(bench).await?,
         "soak" => soak::run(bench).await?,
+        "storm" => storm::run(bench).await?,
         other => bail!("no bench {other}: see benches/bench.mk"),
     };
     outcome.finish(&bench.folder)

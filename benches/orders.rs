@@ -21,14 +21,14 @@ use crate::Bench;
 use crate::outcome::{self, Goal, Outcome};
 use crate::servers::{Network, ROOM};
 
-/// Offered, whatever the answers take.
-const ORDERS_PER_SECOND: u64 = 2000;
+/// What is offered, whatever the answers take.
+const ORDERS: Load = Load {
+    per_second: 2000,
+    seconds: 8,
+};
 
 /// How often quiet and flood are measured in turn: the machine drifts.
 const ROUNDS: u64 = 3;
-
-/// Measured each time, after a quarter as long that is not.
-const SECONDS: u64 = 8;
 
 /// Those who buy.
 const BUYERS: u64 = 500;
@@ -46,7 +46,7 @@ const LIKES_PER_SECOND: u64 = 1_000_000;
 const LIKES_PER_BATCH: u64 = 1000;
 
 /// Of the edge and the origin: the bench is one address and knows no patience.
-const EDGE: &str = "[rooms.limits]\n\
+pub const EDGE: &str = "[rooms.limits]\n\
                     commands_per_second = 1000\ncommands_burst = 1000\n\
                     user_commands_per_second = 1000\naddress_commands_per_second = 1000000\n";
 
@@ -66,10 +66,10 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
 
     let (mut quiet, mut beside, mut flooded) = (Phase::default(), Phase::default(), 0);
     for round in 0..ROUNDS {
-        quiet.add(&order(&network, &format!("quiet{round}")).await?);
+        quiet.add(&order(&network, &format!("quiet{round}"), ORDERS).await?);
         let flood = flood(&network).await?;
-        beside.add(&order(&network, &format!("beside{round}")).await?);
-        flooded += flood.sent.get() / (SECONDS * 5 / 4);
+        beside.add(&order(&network, &format!("beside{round}"), ORDERS).await?);
+        flooded += flood.sent.get() / (ORDERS.seconds * 5 / 4);
     }
 
     let mut outcome = Outcome::new("orders");
@@ -102,6 +102,15 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// How many orders, and for how long they are measured, after a quarter as long that they are not.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Each second.
+    pub per_second: u64,
+    /// Measured.
+    pub seconds: u64,
+}
+
 /// Rounds of one kind: milliseconds of each.
 #[derive(Default)]
 struct Phase {
@@ -119,12 +128,12 @@ impl Phase {
     }
 
     fn per_second(&self) -> f64 {
-        self.orders as f64 / (ROUNDS * SECONDS) as f64
+        self.orders as f64 / (ROUNDS * ORDERS.seconds) as f64
     }
 }
 
 /// Confirms everything at once.
-async fn merchant() -> anyhow::Result<(String, JoinSet<()>)> {
+pub async fn merchant() -> anyhow::Result<(String, JoinSet<()>)> {
     let answer = || async { r#"{"state":"confirmed"}"# };
     let app = axum::Router::new().route("/", axum::routing::post(answer));
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -152,17 +161,17 @@ fn sync_times(path: &Path) -> anyhow::Result<Histogram<u64>> {
 }
 
 /// Orders at the offered rate; times from when each was due to its answer.
-async fn order(network: &Network, name: &str) -> anyhow::Result<Histogram<u64>> {
+pub async fn order(network: &Network, name: &str, load: Load) -> anyhow::Result<Histogram<u64>> {
     let http = reqwest::Client::builder()
         .timeout(Duration::from_secs(12))
         .build()?;
     let times = Rc::new(RefCell::new(outcome::microseconds()));
     let refused = Rc::new(Cell::new(None));
     let started = clock::now();
-    let first = ORDERS_PER_SECOND * SECONDS / 4;
+    let first = load.per_second * load.seconds / 4;
     let mut under_way = JoinSet::new();
-    for number in 0..first + ORDERS_PER_SECOND * SECONDS {
-        let due = started + Duration::from_micros(number * 1_000_000 / ORDERS_PER_SECOND);
+    for number in 0..first + load.per_second * load.seconds {
+        let due = started + Duration::from_micros(number * 1_000_000 / load.per_second);
         tokio::time::sleep_until(due).await;
         let url = format!(
             "http://{}/rooms/{ROOM}/orders?user=u{}",

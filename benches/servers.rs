@@ -162,12 +162,20 @@ impl Network {
         &self.above[0]
     }
 
+    /// All metrics of the edge.
+    pub async fn edge_metrics(&self) -> anyhow::Result<String> {
+        let url = format!("http://{}/metrics", self.admin);
+        Ok(reqwest::get(url).await?.text().await?)
+    }
+
+    /// Where the edge says what it sheds.
+    pub fn shed_url(&self) -> String {
+        format!("http://{}/api/v1/shed", self.admin)
+    }
+
     /// Video frames that the edge has received from the origin.
     pub async fn frames_pulled(&self) -> anyhow::Result<f64> {
-        let text = reqwest::get(format!("http://{}/metrics", self.admin))
-            .await?
-            .text()
-            .await?;
+        let text = self.edge_metrics().await?;
         let is_video = |line: &&str| {
             line.starts_with("rushlane_relay_frames_received_total")
                 && line.contains(&format!("room=\"{ROOM}\""))
