@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::orders::{self, Load};
 use crate::outcome::{Goal, Outcome};
 use crate::overload::{self, Watch};
-use crate::servers::{Network, ROOM};
+use crate::servers::ROOM;
 
 const NEWCOMERS: u64 = 10_000;
 const PER_SECOND: u64 = 1000;

@@ -129,6 +129,7 @@ impl Parts {
         let mut sources = self.sources(role, &listeners, stops);
         sources.why = Some(self.watch(role, &scope));
         // The desk outlives the services it shows, so that a drain can be watched.
+        self.watch_health(&scope);
         let admin_shutdown = Shutdown::new();
         let admin = match self.admin {
             Some(server) => Some(server.run(sources, admin_shutdown.clone())?),
