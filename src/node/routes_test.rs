@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Extensions;
 
 use super::*;
-use crate::auth::{Claims, Config, Key, KeyConfig, Mode, Scope, sign};
+use crate::auth::{Claims, Config, Key, KeyConfig, Mode, Pass, Scope, sign};
 use crate::net::http::Protocol;
 use crate::protocol::interact::Role;
 use crate::runtime::Shutdown;
