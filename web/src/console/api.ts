@@ -157,6 +157,8 @@ export interface Why {
   node: string;
   window_seconds: number;
   baseline_seconds: number;
+  /** All figures are medians: nobody answers with more. */
+  medians?: boolean;
   verdict: {
     state: "fine" | "slow" | "silent" | "unknown";
     words: string;

@@ -11,6 +11,9 @@ const HEIGHT = 132;
 /** The time that a chart shows: what is known, between these. */
 const WINDOW_S = { min: 120, max: 15 * 60 };
 
+/** A shorter time has seconds on its axis. */
+const PRECISE_S = 5 * 60;
+
 /** A chart with its heading; `unit` writes values of the axis. */
 export class Chart {
   readonly node: HTMLElement;
@@ -60,6 +63,12 @@ export class Chart {
     this.#plot.root.dataset.scheme = String(this.#scheme.matches);
   }
 
+  /** So little is known that minutes would repeat on the axis. */
+  #isYoung(): boolean {
+    const { times } = this.#points;
+    return (times.at(-1) ?? 0) - (times[0] ?? 0) < PRECISE_S;
+  }
+
   #recolours(): boolean {
     return this.#plot?.root.dataset.scheme !== String(this.#scheme.matches);
   }
@@ -84,7 +93,7 @@ export class Chart {
         y: { range: (_, __, max) => [0, Math.max(max * 1.15, 1)] },
       },
       axes: [
-        { ...axis, space: 70, size: 26, values: (_, splits) => splits.map(clock) },
+        { ...axis, space: 70, size: 26, values: (_, splits) => splits.map((at) => clock(at, this.#isYoung())) },
         { ...axis, size: 74, values: (_, splits) => splits.map((value) => this.unit(value)) },
       ],
       series: [
@@ -100,6 +109,7 @@ export class Chart {
   }
 }
 
-function clock(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleTimeString("en-GB", { timeStyle: "short" });
+function clock(seconds: number, precise: boolean): string {
+  const timeStyle = precise ? "medium" : "short";
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB", { timeStyle });
 }

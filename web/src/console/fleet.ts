@@ -181,12 +181,13 @@ function treeRow({ report }: Place): Row<Place> {
       setText(role, again ?? (now.drain ? "draining" : (now.role ?? "")));
       const figures: [HTMLElement | undefined, string][] = [
         [viewers, now.viewers ? count(now.viewers.total) : "–"],
-        [out, now.viewers_bps === undefined ? "–" : rate(now.viewers_bps)],
+        [out, now.viewers_bps ? rate(now.viewers_bps) : "–"],
         [down, now.children_bps ? rate(now.children_bps) : "–"],
         [up, now.link ? linkWords(now.link.rtt_us) : "–"],
         [cpu, now.cpu === undefined ? "–" : percent(now.cpu / (now.cores ?? 1))],
       ];
       for (const [cell, text] of figures) if (cell) setText(cell, again && cell !== up ? "" : text);
+      for (const cell of cells) cell.classList.toggle("nil", ["", "–"].includes(cell.textContent));
       const share = Math.min(1, (now.cpu ?? 0) / (now.cores ?? 1));
       bar.style.setProperty("--share", String(share));
       bar.hidden = again !== null || now.cpu === undefined;

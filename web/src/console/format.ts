@@ -10,7 +10,7 @@ export function count(value: number): string {
 export function rate(bps: number): string {
   if (bps >= 1e9) return `${trim(bps / 1e9)} Gbit/s`;
   if (bps >= 1e6) return `${trim(bps / 1e6)} Mbit/s`;
-  return `${Math.round(bps / 1e3)} kbit/s`;
+  return bps === 0 ? "0" : `${Math.round(bps / 1e3)} kbit/s`;
 }
 
 /** Bytes, in binary units. */

@@ -1,6 +1,6 @@
 // The fleet as the report of its root tells it, made into what the views need. Pure.
 
-import type { Audience, Report, RoomGlance } from "./api";
+import type { Audience, Link, Report, RoomGlance } from "./api";
 import { plural, span } from "./format";
 
 /** A node at its place in the tree. */
@@ -47,10 +47,13 @@ const LATE_MS = 3_000;
 export function places(root: Report): Place[] {
   const found: Place[] = [];
   const known = new Set<string>();
+  const all = names(root);
   const visit = (report: Report, depth: number, parent: string | null): void => {
     const uplink = report.parents?.find((link) => link.peer === parent);
-    const spare = uplink !== undefined && uplink.standing !== "active" && hasActive(report);
-    const again = spare ? "in reserve" : known.has(report.name) ? "also here" : null;
+    const main = depth > 0 ? mainParent(report, all) : undefined;
+    const elsewhere = known.has(report.name) || (main !== undefined && main !== parent);
+    const spare = uplink?.standing === "warm";
+    const again = elsewhere ? (spare ? "in reserve" : "also here") : null;
     found.push({ report, depth, parent, again });
     if (again) return;
     known.add(report.name);
@@ -60,8 +63,17 @@ export function places(root: Report): Place[] {
   return found;
 }
 
-function hasActive({ parents = [] }: Report): boolean {
-  return parents.some(({ standing }) => standing === "active");
+function names(node: Report): Set<string> {
+  const below = (node.children ?? []).flatMap((child) => [...names(child)]);
+  return new Set([node.name, ...below]);
+}
+
+/** Of the parents in the tree the one that feeds the node most. */
+function mainParent({ parents = [] }: Report, all: Set<string>): string | undefined {
+  const weight = ({ standing, subscriptions }: Link): number =>
+    subscriptions + (standing === "active" ? 0.5 : 0);
+  const [main] = parents.filter(({ peer }) => all.has(peer)).toSorted((a, b) => weight(b) - weight(a));
+  return main?.peer;
 }
 
 /** Each node once. */

@@ -48,12 +48,15 @@ export class Waterfall {
     const cause = [verdict.cause, affected > 0 && `${affected} viewers notice it.`];
     setText(this.#cause, cause.filter(Boolean).join(" "));
     this.#rows.show(barsOf(why.hops));
-    setText(
-      this.#scale,
-      `At the 95th percentile of ${why.window_seconds} s; the tick is that of ` +
-        `${Math.max(1, Math.round(why.baseline_seconds / 60))} min. Seen from ${why.node}.`,
-    );
+    this.node.classList.toggle("medians", why.medians === true);
+    setText(this.#scale, scaleOf(why));
   }
+}
+
+function scaleOf({ medians, window_seconds: now, baseline_seconds: before, node }: Why): string {
+  if (medians) return `Medians, as seen from ${node}; an edge sees the whole way.`;
+  const minutes = Math.max(1, Math.round(before / 60));
+  return `At the 95th percentile of ${now} s; the tick is that of ${minutes} min. Seen from ${node}.`;
 }
 
 function barsOf(hops: Hop[]): Bar[] {
@@ -126,7 +129,8 @@ export function mediansOf(room: RoomDetail, node: string): Why | null {
     node,
     window_seconds: 10,
     baseline_seconds: 60,
-    verdict: { state: "unknown", words: "Medians of the last frames.", cause: null, affected_viewers: 0 },
+    medians: true,
+    verdict: { state: "unknown", words: "Where the time goes", cause: null, affected_viewers: 0 },
     hops,
   };
 }
