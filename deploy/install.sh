@@ -140,8 +140,9 @@ activate() {
   fi
   systemctl restart systemd-modules-load systemd-sysctl
   systemctl daemon-reload
+  # A node that runs drains, and comes back with what changed.
+  [[ $changes -eq 0 ]] || systemctl try-restart "$unit"
   systemctl enable --quiet --now "$unit"
-  [[ $changes -eq 0 ]] || systemctl reload-or-restart "$unit"
 }
 
 echo "rushlane $role \"$name\"${root:+ below $root}"

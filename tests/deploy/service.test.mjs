@@ -108,6 +108,13 @@ TOML
       exit 1`);
   });
 
+  await t.test("another package drains them and starts the new binary", () => {
+    const before = pid("rushlane-edge");
+    done(`dpkg --install --force-depends ${deb}`);
+    assert.notEqual(pid("rushlane-edge"), before);
+    assert.equal(done("systemctl is-active rushlane-origin rushlane-edge"), "active\nactive");
+  });
+
   await t.test("a wrong configuration is told and not tried for ever", () => {
     done(`echo nonsense >> /etc/rushlane/edge.toml
       systemctl restart rushlane-edge && exit 1
