@@ -15,7 +15,9 @@ const FLOORS: &[&[&str]] = &[
     &["node"],
     &["admin"],
     &["ingest", "relay", "delivery", "rooms", "probe"],
-    &["auth", "hooks", "cache", "ledger", "live", "net", "shed"],
+    &[
+        "auth", "hooks", "cache", "ledger", "live", "net", "registry", "shed",
+    ],
     &["telemetry"],
     &["runtime"],
     &["packaging"],

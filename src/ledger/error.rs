@@ -1,5 +1,7 @@
 //! What can go wrong with the ledger.
 
+use crate::nats;
+
 /// Why the ledger did not do it. Whether a write that failed was stored all the same is not known,
 /// but for [`Error::Busy`]: ask again with the same key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,4 +18,13 @@ pub enum Error {
     /// The configuration names no usable store.
     #[error("the ledger cannot be set up: {0}")]
     Setup(String),
+}
+
+impl From<nats::Error> for Error {
+    fn from(error: nats::Error) -> Self {
+        match error {
+            nats::Error::Setup(text) => Self::Setup(text),
+            nats::Error::Down => Self::Down(error.to_string()),
+        }
+    }
 }

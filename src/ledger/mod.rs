@@ -16,12 +16,13 @@ mod embedded;
 mod error;
 mod jetstream;
 mod metrics;
-pub mod nats;
 pub mod order;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::nats;
 
 pub use book::Ledger;
 pub use error::Error;

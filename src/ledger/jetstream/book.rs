@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use super::index::{Index, ORDERS_MAX};
 use super::streams::{Kind, Streams, down};
 use crate::ledger::metrics::Metrics;
-use crate::ledger::nats;
 use crate::ledger::order::{Depth, Entry, Filter, Id, LIST_MAX, Order, Put, Revision};
 use crate::ledger::{Config, Error};
 use crate::media::RoomName;
+use crate::nats;
 use crate::protocol::interact::question::Audit;
 use crate::runtime::{Shutdown, TaskScope, clock};
 

@@ -10,10 +10,10 @@ use async_nats::jetstream::stream::{
 };
 use bytes::Bytes;
 
-use crate::ledger::nats::{ANSWER_SECONDS, is_connected};
 use crate::ledger::order::{Id, Revision};
 use crate::ledger::{Config, Error};
 use crate::media::RoomName;
+use crate::nats::{ANSWER_SECONDS, is_connected};
 
 /// The streams of a ledger.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Streams {
     }
 
     pub(super) fn is_connected(&self) -> Result<(), Error> {
-        is_connected(&self.context.client())
+        Ok(is_connected(&self.context.client())?)
     }
 
     /// Makes the streams that are missing.

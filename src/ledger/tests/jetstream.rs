@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::server::{Server, WAIT};
 use super::{Open, decided, id, order, put, suite};
-use crate::ledger::nats::Servers;
 use crate::ledger::order::State;
 use crate::ledger::{Backend, Config, Error, JetstreamConfig, Put};
+use crate::nats::Servers;
+use crate::nats::server::{Server, WAIT};
 use crate::runtime::clock;
 
 fn config(server: &Server) -> Config {

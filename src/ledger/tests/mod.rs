@@ -3,7 +3,6 @@
 mod crash;
 mod embedded;
 mod jetstream;
-pub(crate) mod server;
 mod suite;
 
 use std::sync::Arc;

@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::nats;
 use crate::media::RoomName;
+use crate::nats;
 use crate::protocol::interact::Event;
 
 pub use crate::ledger::order::{Filter, State};

@@ -8,7 +8,8 @@ use async_nats::jetstream::message::PublishMessage;
 use tokio::sync::OnceCell;
 
 use super::request;
-use crate::ledger::{Order, nats};
+use crate::ledger::Order;
+use crate::nats;
 use crate::rooms::orders::Nats;
 use crate::rooms::orders::life::Outcome;
 

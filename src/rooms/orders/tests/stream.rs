@@ -4,8 +4,8 @@ use async_nats::jetstream::stream::Config as StreamConfig;
 use serde_json::Value;
 
 use super::{Shop, body, pair, room};
-use crate::ledger::nats;
-use crate::ledger::tests::server::{Server, WAIT};
+use crate::nats;
+use crate::nats::server::{Server, WAIT};
 use crate::rooms::orders::{Config, Decision, Nats, State};
 
 fn config(server: &Server) -> Config {

@@ -1,4 +1,6 @@
-//! A connection to a NATS cluster, as the ledger and a merchant's stream need it.
+//! A connection to a NATS cluster, as the ledger, the registry and a merchant's stream need it.
+//!
+//! Knows no stream, no bucket and no subject. Invariant: nobody waits for a cluster that is away.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,10 +11,19 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
-
 /// How long an answer of the cluster is waited for; an order is put off then.
 pub const ANSWER_SECONDS: u64 = 3;
+
+/// Why the cluster cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No usable address is named.
+    #[error("{0}")]
+    Setup(String),
+    /// There is no connection just now; it is tried again.
+    #[error("no connection to the NATS cluster")]
+    Down,
+}
 
 /// Publications that wait for their ack; further ones are refused.
 const IN_FLIGHT_MAX: usize = 8192;
@@ -72,8 +83,9 @@ pub async fn connect(servers: &Servers) -> Result<Context, Error> {
 pub fn is_connected(client: &Client) -> Result<(), Error> {
     match client.connection_state() {
         State::Connected => Ok(()),
-        State::Pending | State::Disconnected => {
-            Err(Error::Down("no connection to the NATS cluster".into()))
-        }
+        State::Pending | State::Disconnected => Err(Error::Down),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod server;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::ledger::nats::Servers;
+use crate::nats::Servers;
 
 /// Starts and reconnections take a second or two.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
