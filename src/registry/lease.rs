@@ -10,7 +10,7 @@ use crate::telemetry;
 
 /// The fleet's registry, as one node sees it. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Registry(Option<Arc<Fleet>>);
+pub struct Registry(pub(super) Option<Arc<Fleet>>);
 
 /// A room that this node has; it lets go of it when dropped.
 #[derive(Debug)]

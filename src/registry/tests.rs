@@ -213,7 +213,8 @@ async fn cluster_that_never_was_keeps_nobody_waiting() {
     let registry = Registry::open(&config, "one", &metrics, &scope)
         .await
         .unwrap();
-    let claim = registry.claim(&room("r"));
+    let asked = room("r");
+    let claim = registry.claim(&asked);
     let claimed = tokio::time::timeout(Duration::from_secs(3), claim).await;
     assert!(claimed.unwrap().is_ok());
 }
