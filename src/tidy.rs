@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
         "auth", "hooks", "cache", "ledger", "live", "net", "registry", "shed",
     ],
     &["telemetry"],
-    &["runtime"],
+    &["nats", "runtime"],
     &["packaging"],
     &["container", "protocol"],
     &["media"],

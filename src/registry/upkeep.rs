@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::kv::{self, Entry, Store};
+use async_nats::jetstream::context::CreateStreamError;
+use async_nats::jetstream::kv::{Entry, Store};
+use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
@@ -77,26 +79,39 @@ impl Fleet {
 
     /// Opens the bucket, and makes it where it is missing.
     async fn make_bucket(&self) -> bool {
-        let open = async || match self.context.get_key_value(&self.config.bucket).await {
-            Ok(bucket) => Ok(bucket),
-            Err(_) => {
-                let config = kv::Config {
-                    bucket: self.config.bucket.clone(),
-                    history: 1,
-                    max_age: Duration::from_secs(self.config.lease_seconds.into()),
-                    num_replicas: self.config.replicas,
-                    ..kv::Config::default()
-                };
-                self.context.create_key_value(config).await
-            }
+        let made = async || {
+            self.make_stream()
+                .await
+                .map_err(|error| error.to_string())?;
+            let bucket = self.context.get_key_value(&self.config.bucket).await;
+            bucket.map_err(|error| error.to_string())
         };
-        match self.bucket.get_or_try_init(open).await {
+        match self.bucket.get_or_try_init(made).await {
             Ok(_) => true,
             Err(error) => {
                 self.failed(&error);
                 false
             }
         }
+    }
+
+    /// Makes the stream behind the bucket, which the client does for servers from 2.11 only: the
+    /// layout is that of ADR-8 (NATS, "JetStream based Key-Value Stores").
+    async fn make_stream(&self) -> Result<(), CreateStreamError> {
+        let bucket = &self.config.bucket;
+        let config = StreamConfig {
+            name: format!("KV_{bucket}"),
+            subjects: vec![format!("$KV.{bucket}.>")],
+            max_messages_per_subject: 1,
+            max_age: Duration::from_secs(self.config.lease_seconds.into()),
+            discard: DiscardPolicy::New,
+            num_replicas: self.config.replicas,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            ..StreamConfig::default()
+        };
+        self.context.get_or_create_stream(config).await.map(drop)
     }
 
     /// Writes this node and its rooms once more.
