@@ -15,15 +15,17 @@ use crate::hooks::Hooks;
 use crate::ingest::{publisher, rtmp};
 use crate::live::{Exchange, Store};
 use crate::net::http::Service;
-use crate::net::tls::{self, Identity, ServerCertificates};
+use crate::net::tls::{Identity, ServerCertificates};
 use crate::node::certificates::{Certificates, Keeper, Loaded};
 use crate::node::config::Config;
+use crate::node::fleet::takes_hosts;
 use crate::node::interaction::OriginRooms;
 use crate::node::plays::Plays;
 use crate::node::routes::Routes;
 use crate::node::services::Services;
 use crate::node::vitals::{Process, Vitals};
 use crate::node::{Error, Role};
+use crate::registry::Registry;
 use crate::rooms;
 use crate::rooms::doors::Doors;
 use crate::runtime::{TaskScope, clock};
@@ -45,6 +47,7 @@ pub(super) struct Parts {
     pub(super) hooks: Hooks,
     pub(super) vitals: Vitals,
     pub(super) log: Log,
+    pub(super) registry: Registry,
     pub(super) desk: Option<publisher::Desk>,
     pub(super) rtmp: Option<rtmp::Server>,
     pub(super) children: Option<relay::Server>,
@@ -91,6 +94,7 @@ impl Parts {
             moderation: None,
             publishers: None,
         };
+        let registry = Registry::open(&config.registry, &name, &metrics, scope).await?;
         let mut parts = Self {
             admin: admin::Server::bind(&config.admin)?,
             store: Store::new(config.live.clone()),
@@ -103,6 +107,7 @@ impl Parts {
             hooks: Hooks::start(&config.hooks, &name, &metrics, scope)?,
             metrics,
             name,
+            registry,
             desk: None,
             rtmp: None,
             children: None,
@@ -139,27 +144,8 @@ impl Parts {
             // Last: what it takes up at once needs a node that will run.
             parts.open_rooms(config, scope).await?;
         }
+        parts.join_fleet(config, role, scope);
         Ok(parts)
-    }
-
-    fn bind_ingest(
-        &mut self,
-        config: &Config,
-        shown: Option<Arc<ServerCertificates>>,
-        scope: &TaskScope,
-    ) -> Result<(), Error> {
-        let (store, metrics) = (self.store.clone(), &self.metrics);
-        let desk = publisher::Desk::new(store, config.publish.clone(), metrics, scope.clone());
-        let tls = shown.map(|shown| Arc::new(tls::server_config(shown, &[])));
-        self.rtmp = Some(rtmp::Server::bind(
-            config.rtmp.clone(),
-            tls,
-            (desk.clone(), self.services.gate.clone(), self.hooks.clone()),
-            metrics,
-        )?);
-        self.services.publishers = Some(desk.clone());
-        self.desk = Some(desk);
-        Ok(())
     }
 
     fn bind_relay(
@@ -289,10 +275,4 @@ impl Parts {
         .filter_map(|(key, address)| Some((key, address?)))
         .collect()
     }
-}
-
-/// Whether hosts push to the node: to every origin, and to edges that say where.
-fn takes_hosts(config: &Config, role: Role) -> bool {
-    let listens = config.rtmp.listen.is_some() || config.rtmp.tls_listen.is_some();
-    role == Role::Origin || role == Role::Edge && listens
 }

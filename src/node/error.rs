@@ -1,7 +1,7 @@
 //! Why a node cannot run.
 
 use crate::node::config;
-use crate::{admin, auth, hooks, ingest, ledger, net, relay, rooms};
+use crate::{admin, auth, hooks, ingest, ledger, net, registry, relay, rooms};
 
 /// Why a node cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum Error {
     /// The relay's listener.
     #[error(transparent)]
     Relay(#[from] relay::Error),
+    /// The fleet's registry.
+    #[error("registry: {0}")]
+    Registry(#[from] registry::Error),
     /// The RTMP listener.
     #[error(transparent)]
     Rtmp(#[from] ingest::rtmp::Error),

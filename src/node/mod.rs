@@ -12,6 +12,7 @@ mod desk;
 mod dev;
 mod ending;
 mod error;
+mod fleet;
 mod health;
 mod interaction;
 mod joins;

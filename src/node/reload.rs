@@ -34,6 +34,7 @@ const CONDITION: &str = "configuration";
 const LIVE: &[&str] = &[
     "node.log",
     "auth",
+    "publish",
     "rooms",
     "moderation.words_file",
     "moderation.links",

@@ -44,6 +44,8 @@ pub struct Config {
     pub backend: Backend,
     /// The NATS cluster.
     pub servers: Servers,
+    /// The name or address by which the others reach this node; empty: `node.name`.
+    pub host: String,
     /// The name of the key-value bucket; fleets that share a cluster have one each.
     pub bucket: String,
     /// Copies of the bucket in the cluster, 1 to 5.
@@ -60,6 +62,7 @@ impl Default for Config {
         Self {
             backend: Backend::Static,
             servers: Servers::default(),
+            host: String::new(),
             bucket: "rushlane".into(),
             replicas: 1,
             lease_seconds: 10,

@@ -10,12 +10,13 @@ use tokio::sync::{Notify, watch};
 
 use crate::ingest::publisher::closed::Closed;
 use crate::ingest::publisher::metrics::Instruments;
-use crate::ingest::publisher::room::Room;
+use crate::ingest::publisher::room::{House, Room};
 use crate::ingest::publisher::waits::{Ears, Heard};
 use crate::ingest::publisher::{Config, Now, Publisher, Refusal, Request, Revoked, RoomStatus};
 use crate::live::{self, broadcast};
 use crate::media::RoomName;
 use crate::media::broadcast::{Info, Kind, epoch_at};
+use crate::registry::{Lease, Registry, Taken};
 use crate::runtime::{TaskScope, clock};
 use crate::telemetry::Metrics;
 
@@ -25,9 +26,8 @@ pub struct Desk(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    store: live::Store,
+    house: House,
     config: RwLock<Config>,
-    instruments: Instruments,
     started: clock::Instant,
     rooms: Mutex<Rooms>,
     closed: Closed,
@@ -35,6 +35,19 @@ struct Shared {
     /// Shows of other origins are followed, and gone on with when their feed is lost.
     stands_by: AtomicBool,
     scope: TaskScope,
+}
+
+/// What a desk needs of its node.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// Where broadcasts are published.
+    pub store: live::Store,
+    /// Who publishes what in the fleet.
+    pub registry: Registry,
+    /// Where its figures are registered.
+    pub metrics: &'a Metrics,
+    /// Where its tasks run.
+    pub scope: TaskScope,
 }
 
 type Rooms = HashMap<RoomName, Arc<Open>>;
@@ -47,19 +60,22 @@ pub(super) struct Open {
 }
 
 impl Desk {
-    /// A desk that publishes into `store`; its tasks run in `scope`.
+    /// A desk without rooms.
     #[must_use]
-    pub fn new(store: live::Store, config: Config, metrics: &Metrics, scope: TaskScope) -> Self {
+    pub fn new(config: &Config, parts: Parts<'_>) -> Self {
         Self(Arc::new(Shared {
-            store,
-            config: RwLock::new(config),
-            instruments: Instruments::register(metrics),
+            house: House {
+                store: parts.store,
+                registry: parts.registry,
+                instruments: Instruments::register(parts.metrics),
+            },
+            config: RwLock::new(config.clone()),
             started: clock::now(),
             rooms: Mutex::default(),
             closed: Closed::default(),
             ears: Ears::default(),
             stands_by: AtomicBool::new(false),
-            scope,
+            scope: parts.scope,
         }))
     }
 
@@ -93,7 +109,8 @@ impl Desk {
                 seconds: left.as_secs() + u64::from(left.subsec_nanos() > 0),
             });
         }
-        let publisher = self.seat(&request)?;
+        let lease = self.claim(&request.room).await?;
+        let publisher = self.seat(&request, lease)?;
         if !request.backup && !self.stands_by() {
             publisher.find_room_free(&request.room).await?;
         }
@@ -107,12 +124,29 @@ impl Desk {
         Ok(publisher)
     }
 
+    /// The right to open a room; `None` where there is nothing to open.
+    async fn claim(&self, room: &RoomName) -> Result<Option<Lease>, Refusal> {
+        let open = self.0.rooms.lock().get(room).cloned();
+        let is_open = open.is_some_and(|open| open.room.lock().is_open());
+        let show = self.0.house.store.room(room.as_str());
+        if is_open || show.is_some_and(|show| !show.is_ended()) {
+            return Ok(None);
+        }
+        match self.0.house.registry.claim(room).await {
+            Ok(lease) => Ok(Some(lease)),
+            Err(Taken { owner }) => Err(Refusal::Owned {
+                room: room.clone(),
+                owner,
+            }),
+        }
+    }
+
     /// Takes a place in the room, which is opened where it is not.
-    fn seat(&self, request: &Request) -> Result<Publisher, Refusal> {
+    fn seat(&self, request: &Request, lease: Option<Lease>) -> Result<Publisher, Refusal> {
         let now = self.now();
         let (revoke, revoked) = watch::channel(None);
         let mut rooms = self.0.rooms.lock();
-        let open = self.open(&mut rooms, &request.room, now)?;
+        let open = self.open(&mut rooms, &request.room, lease, now)?;
         let place = open.room.lock().join(request, revoke, now)?;
         drop(rooms);
         Ok(Publisher {
@@ -142,7 +176,7 @@ impl Desk {
         state.dispose(Revoked::Cut, self.now());
         open.changed.notify_one();
         if was_published {
-            self.0.instruments.room_cut();
+            self.0.house.instruments.room_cut();
             tracing::warn!(%room, closed_seconds = closed.as_secs(), "cut by an operator");
         }
         was_published
@@ -166,7 +200,13 @@ impl Desk {
     }
 
     /// The open room of that name: the one there is, the show of another node, or a new show.
-    fn open(&self, rooms: &mut Rooms, name: &RoomName, now: Now) -> Result<Arc<Open>, Refusal> {
+    fn open(
+        &self,
+        rooms: &mut Rooms,
+        name: &RoomName,
+        lease: Option<Lease>,
+        now: Now,
+    ) -> Result<Arc<Open>, Refusal> {
         // Another show has another epoch, even when the clock is set back (D8).
         let mut started_us = now.unix_us;
         if let Some(before) = rooms.get(name).cloned() {
@@ -179,22 +219,21 @@ impl Desk {
             room.dispose(Revoked::Ended, now);
             before.changed.notify_one();
         }
-        if let Some(show) = self.0.store.room(name.as_str()) {
+        if let Some(show) = self.0.house.store.room(name.as_str()) {
             if !show.is_ended() {
                 return Ok(self.follow_show(rooms, show, now));
             }
             started_us = started_us.max(show.info().started_us + 1000);
         }
         let config = self.0.config.read().clone();
-        let broadcast = self.0.store.publish(Info {
+        let broadcast = self.0.house.store.publish(Info {
             room: name.clone(),
             kind: Kind::Show,
             epoch: epoch_at(started_us),
             started_us,
             timing: config.profile.timing(),
         })?;
-        let (store, instruments) = (self.0.store.clone(), self.0.instruments.clone());
-        let room = Room::new(broadcast, config, store, instruments, now);
+        let room = Room::new(broadcast, lease, config, self.0.house.clone(), now);
         Ok(self.keep(rooms, name, room))
     }
 
@@ -202,8 +241,7 @@ impl Desk {
     fn follow_show(&self, rooms: &mut Rooms, show: broadcast::Consumer, now: Now) -> Arc<Open> {
         let name = show.info().room.clone();
         let config = self.0.config.read().clone();
-        let (store, instruments) = (self.0.store.clone(), self.0.instruments.clone());
-        let room = Room::following(show, config, store, instruments, now);
+        let room = Room::following(show, config, self.0.house.clone(), now);
         self.keep(rooms, &name, room)
     }
 
@@ -244,9 +282,9 @@ impl Desk {
 
     /// Follows every show that another node feeds.
     async fn follow(self) {
-        let mut changes = self.0.store.changes();
+        let mut changes = self.0.house.store.changes();
         loop {
-            for show in self.0.store.shows() {
+            for show in self.0.house.store.shows() {
                 self.look_after(show);
             }
             tokio::select! {

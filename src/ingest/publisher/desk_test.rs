@@ -19,7 +19,13 @@ const AAC: &[u8] = &[0x11, 0x90];
 fn desk(config: Config) -> (Desk, live::Store) {
     let store = live::Store::new(live::Config::default());
     let scope = TaskScope::under(&Shutdown::new());
-    let desk = Desk::new(store.clone(), config, &Metrics::default(), scope);
+    let parts = Parts {
+        store: store.clone(),
+        registry: Registry::default(),
+        metrics: &Metrics::default(),
+        scope,
+    };
+    let desk = Desk::new(&config, parts);
     (desk, store)
 }
 

@@ -44,7 +44,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::media::broadcast::Profile;
 
-pub use desk::Desk;
+pub use desk::{Desk, Parts};
 pub use error::{Error, Refusal, Revoked};
 pub use handle::Publisher;
 pub use request::{Metadata, Request};

@@ -18,6 +18,7 @@ use crate::ingest::publisher::{
 use crate::live::{Store, broadcast};
 use crate::media::RoomName;
 use crate::media::codec::{AudioConfig, VideoConfig};
+use crate::registry::{Lease, Registry};
 
 /// The state of one room.
 #[derive(Debug)]
@@ -25,13 +26,22 @@ pub(super) struct Room {
     pub(super) name: RoomName,
     pub(super) epoch: Arc<str>,
     config: Config,
-    pub(super) store: Store,
-    pub(super) instruments: Instruments,
+    pub(super) house: House,
     pub(super) stage: Stage,
+    /// Held while the show is this node's own.
+    pub(super) lease: Option<Lease>,
     started_us: i64,
     opened_us: i64,
     /// Counts takings of places, so that a publisher knows whether its place is still its own.
     ticket: u64,
+}
+
+/// What all rooms share.
+#[derive(Debug, Clone)]
+pub(super) struct House {
+    pub(super) store: Store,
+    pub(super) registry: Registry,
+    pub(super) instruments: Instruments,
 }
 
 #[derive(Debug)]
@@ -59,34 +69,27 @@ impl Room {
     /// A room whose show begins with `broadcast`.
     pub(super) fn new(
         broadcast: broadcast::Producer,
+        lease: Option<Lease>,
         config: Config,
-        store: Store,
-        instruments: Instruments,
+        house: House,
         now: Now,
     ) -> Self {
-        instruments.room_opened();
+        house.instruments.room_opened();
         let consumer = broadcast.consumer();
         let live = Live {
             show: Show::new(broadcast),
             seats: Vec::new(),
             audio: None,
         };
-        Self::with(
-            Stage::Live(live),
-            &consumer,
-            config,
-            store,
-            instruments,
-            now,
-        )
+        let room = Self::with(Stage::Live(live), &consumer, config, house, now);
+        Self { lease, ..room }
     }
 
     pub(super) fn with(
         stage: Stage,
         broadcast: &broadcast::Consumer,
         config: Config,
-        store: Store,
-        instruments: Instruments,
+        house: House,
         now: Now,
     ) -> Self {
         let info = broadcast.info();
@@ -95,11 +98,11 @@ impl Room {
             epoch: info.epoch.clone(),
             started_us: info.started_us,
             config,
-            store,
-            instruments,
+            house,
             opened_us: now.us,
             ticket: 0,
             stage,
+            lease: None,
         }
     }
 
@@ -149,7 +152,7 @@ impl Room {
     ) -> Result<Place, Refusal> {
         let role = request.role();
         let (on_busy, renditions_max) = (self.config.on_busy, self.config.renditions_max);
-        let (room, instruments) = (self.name.clone(), self.instruments.clone());
+        let (room, instruments) = (self.name.clone(), self.house.instruments.clone());
         let ticket = self.ticket + 1;
         let Some(seats) = self.seats() else {
             return Err(Refusal::Stopping);
@@ -192,7 +195,7 @@ impl Room {
     pub(super) fn leave(&mut self, place: Place, now: Now) {
         let Ok(seat) = self.seat(place) else { return };
         if seat.leave(place.role, now).is_some() {
-            self.instruments.publisher_left();
+            self.house.instruments.publisher_left();
         }
     }
 
@@ -201,7 +204,8 @@ impl Room {
     pub(super) fn end(&mut self, reason: Revoked, now: Now) {
         let seats = match std::mem::replace(&mut self.stage, Stage::Gone) {
             Stage::Live(live) => {
-                self.instruments.room_ended();
+                self.house.instruments.room_ended();
+                self.lease = None;
                 tracing::info!(room = %self.name, epoch = %self.epoch, "broadcast ended");
                 let until_us = now.us + seconds(self.config.linger_seconds);
                 self.stage = Stage::Lingering {
@@ -211,7 +215,7 @@ impl Room {
                 live.seats
             }
             Stage::Following(_, seats) => {
-                self.instruments.room_left();
+                self.house.instruments.room_left();
                 seats
             }
             over @ (Stage::Lingering { .. } | Stage::Gone) => {
@@ -220,7 +224,7 @@ impl Room {
             }
         };
         for source in seats.iter().flat_map(Seat::sources) {
-            self.instruments.publisher_left();
+            self.house.instruments.publisher_left();
             source.revoke.send_replace(Some(reason));
         }
     }
@@ -245,7 +249,7 @@ impl Room {
             }
             Stage::Following(feed, seats) => {
                 feed.look(now);
-                let found = self.store.room(self.name.as_str());
+                let found = self.house.store.room(self.name.as_str());
                 let goes_on = found.is_some_and(|found| found.is(feed.broadcast()));
                 let wanted = standby || !seats.iter().all(Seat::is_empty);
                 if wanted && goes_on && !feed.broadcast().is_ended() {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::ingest::publisher::access::Unit;
 use crate::ingest::publisher::metrics::Instruments;
-use crate::ingest::publisher::room::{Place, Room};
+use crate::ingest::publisher::room::{House, Place, Room};
 use crate::ingest::publisher::{Config, Now, Request};
 use crate::live::broadcast;
 use crate::live::track::{Event, Start};
@@ -18,6 +18,7 @@ use crate::media::RoomName;
 use crate::media::broadcast::{Info, Kind, Timing};
 use crate::media::codec::{AudioCodec, AudioConfig, VideoCodec, VideoConfig};
 use crate::media::group::Head;
+use crate::registry::Registry;
 use crate::telemetry::Metrics;
 
 /// A group as a reader has seen it.
@@ -91,8 +92,7 @@ impl Studio {
             })
             .unwrap();
         let broadcast = producer.consumer();
-        let instruments = Instruments::register(&Metrics::default());
-        let mut room = Room::new(producer, config.clone(), store.clone(), instruments, now);
+        let mut room = Room::new(producer, None, config.clone(), house(&store), now);
         let place = room
             .join(&request(None), watch::channel(None).0, now)
             .unwrap();
@@ -224,6 +224,15 @@ impl Studio {
         check_track(&video, 90_000, &timing);
         check_track(&audio, self.sample_rate, &timing);
         (video, audio)
+    }
+}
+
+/// What rooms in `store` share.
+pub(super) fn house(store: &Store) -> House {
+    House {
+        store: store.clone(),
+        registry: Registry::default(),
+        instruments: Instruments::register(&Metrics::default()),
     }
 }
 

@@ -5,25 +5,23 @@
 //! newest group that came.
 
 use crate::ingest::publisher::feed::{Feed, Pulse};
-use crate::ingest::publisher::metrics::Instruments;
-use crate::ingest::publisher::room::{Room, Stage};
+use crate::ingest::publisher::room::{House, Room, Stage};
 use crate::ingest::publisher::seats::Live;
 use crate::ingest::publisher::show::Show;
 use crate::ingest::publisher::{Config, Now};
-use crate::live::{Store, broadcast};
+use crate::live::broadcast;
 
 impl Room {
     /// A room whose show comes from another node as `broadcast`.
     pub(super) fn following(
         broadcast: broadcast::Consumer,
         config: Config,
-        store: Store,
-        instruments: Instruments,
+        house: House,
         now: Now,
     ) -> Self {
-        instruments.room_followed();
+        house.instruments.room_followed();
         let stage = Stage::Following(Feed::new(broadcast.clone(), now), Vec::new());
-        Self::with(stage, &broadcast, config, store, instruments, now)
+        Self::with(stage, &broadcast, config, house, now)
     }
 
     /// Whether the node that feeds the show still does; `None`: this node does.
@@ -41,7 +39,7 @@ impl Room {
             return false;
         };
         let before = feed.broadcast();
-        let (broadcast, tracks) = match self.store.succeed(before, before.term() + 1) {
+        let (broadcast, tracks) = match self.house.store.succeed(before, before.term() + 1) {
             Ok(taken) => taken,
             Err(error) => {
                 tracing::debug!(room = %self.name, %error, "the show is not gone on with");
@@ -60,9 +58,10 @@ impl Room {
         let mut live = Live::continuing(show, std::mem::take(seats));
         live.show.poll(now);
         self.stage = Stage::Live(live);
-        self.instruments.room_left();
-        self.instruments.room_opened();
-        self.instruments.succeeded();
+        self.house.instruments.room_left();
+        self.house.instruments.room_opened();
+        self.house.instruments.succeeded();
+        self.lease = Some(self.house.registry.seize(&self.name));
         true
     }
 
@@ -83,9 +82,10 @@ impl Room {
         }
         let feed = Feed::new(live.show.broadcast.consumer(), now);
         self.stage = Stage::Following(feed, seats);
-        self.instruments.room_ended();
-        self.instruments.room_followed();
-        self.instruments.yielded();
+        self.house.instruments.room_ended();
+        self.house.instruments.room_followed();
+        self.house.instruments.yielded();
+        self.lease = None;
     }
 }
 

@@ -3,12 +3,11 @@ use std::collections::HashMap;
 use tokio::sync::watch;
 
 use super::*;
-use crate::ingest::publisher::studio::{Encoder, Read, Studio, check_track, read, request};
+use crate::ingest::publisher::studio::{Encoder, Read, Studio, check_track, house, read, request};
 use crate::ingest::publisher::{Error, Revoked};
 use crate::live::track::{Event, GroupProducer, Producer, Reader, Start};
 use crate::live::{Config as LiveConfig, Store};
 use crate::media::broadcast::Profile;
-use crate::telemetry::Metrics;
 
 /// What a relay does: the tracks of one store, in another one.
 struct Mirror {
@@ -71,10 +70,9 @@ impl Pair {
         let store = Store::new(LiveConfig::default());
         let info = origin.broadcast.info().clone();
         let broadcast = store.publish(info).unwrap();
-        let instruments = Instruments::register(&Metrics::default());
         let (feed, now) = (broadcast.consumer(), origin.now);
         let config = Config::default();
-        let mut standby = Room::following(feed, config, store.clone(), instruments, now);
+        let mut standby = Room::following(feed, config, house(&store), now);
         let encoder = Encoder::join(&mut standby, &request(None), 9_000_000, now);
         let mirror = Mirror {
             broadcast: Some(broadcast),
@@ -176,9 +174,8 @@ fn nobody_goes_on_with_a_show_that_was_never_seen() {
     let store = Store::new(LiveConfig::default());
     let studio = Studio::new(30.0, 2.0, 48_000);
     let unseen = store.publish(studio.broadcast.info().clone()).unwrap();
-    let instruments = Instruments::register(&Metrics::default());
     let (feed, mut now) = (unseen.consumer(), studio.now);
-    let mut room = Room::following(feed, Config::default(), store, instruments, now);
+    let mut room = Room::following(feed, Config::default(), house(&store), now);
     let place = room
         .join(&request(None), watch::channel(None).0, now)
         .unwrap();

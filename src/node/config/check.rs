@@ -5,6 +5,7 @@ use crate::ledger::Backend;
 use crate::net::{ALTERNATES_MAX, Alternate};
 use crate::node::Role;
 use crate::node::config::{Config, Fault, Source};
+use crate::registry;
 use crate::rooms::moderation;
 use crate::shed;
 use crate::telemetry;
@@ -15,6 +16,7 @@ pub fn meaning(config: &Config, role: Role, source: &Source<'_>) -> Vec<Fault> {
     let mut fault = |path: &[&str], message: &str| faults.push(source.fault_at(path, message));
     node(config, &mut fault);
     interaction(config, &mut fault);
+    fleet(config, &mut fault);
     shedding(&config.shed, &mut fault);
     match role {
         Role::Origin => origin(config, &mut fault),
@@ -24,6 +26,30 @@ pub fn meaning(config: &Config, role: Role, source: &Source<'_>) -> Vec<Fault> {
     tls(config, role, source, &mut fault);
     admin(config, &mut fault);
     faults
+}
+
+fn fleet(config: &Config, fault: &mut Report<'_>) {
+    let registry = &config.registry;
+    for (key, value, range) in [
+        ("lease_seconds", registry.lease_seconds, 3..=300),
+        ("memory_seconds", registry.memory_seconds, 0..=86_400),
+    ] {
+        if !range.contains(&value) {
+            let message = format!("use {} to {}", range.start(), range.end());
+            fault(&["registry", key], &message);
+        }
+    }
+    if !(1..=5).contains(&registry.replicas) {
+        fault(&["registry", "replicas"], "use 1 to 5");
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if registry.bucket.is_empty() || !registry.bucket.chars().all(allowed) {
+        fault(&["registry", "bucket"], "use a-z A-Z 0-9 _ -");
+    }
+    if registry.backend == registry::Backend::Nats && registry.servers.is_empty() {
+        let message = "is empty: name the cluster, such as [\"nats://nats-1:4222\"]";
+        fault(&["registry", "servers"], message);
+    }
 }
 
 type Report<'a> = dyn FnMut(&[&str], &str) + 'a;
@@ -175,11 +201,15 @@ fn origin(config: &Config, fault: &mut Report<'_>) {
 }
 
 fn edge(config: &Config, fault: &mut Report<'_>) {
-    if config.relay.parents.is_empty() {
+    if config.relay.parents.is_empty() && config.registry.backend == registry::Backend::Static {
         fault(
             &["relay", "parents"],
-            "an edge needs at least one parent, such as \"origin:4430\"",
+            "an edge needs at least one parent, such as \"origin:4430\", or registry.backend = \"nats\"",
         );
+    }
+    if !config.relay.peers.is_empty() {
+        let message = "an edge has no peers: origins stand by for each other";
+        fault(&["relay", "peers"], message);
     }
     if config.http.listen.is_none() && config.http.tls_listen.is_none() {
         let relays = config.relay.listen.is_some();

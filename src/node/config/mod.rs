@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::Backend;
 use crate::node::Role;
 use crate::{
-    admin, auth, delivery, hooks, ingest, ledger, live, net, relay, rooms, shed, telemetry,
+    admin, auth, delivery, hooks, ingest, ledger, live, net, registry, relay, rooms, shed,
+    telemetry,
 };
 
 pub use node::{DrainConfig, NodeConfig};
@@ -39,6 +40,8 @@ pub struct Config {
     pub publish: ingest::publisher::Config,
     /// The relay: its listener and its parents.
     pub relay: relay::Config,
+    /// What the nodes of a fleet share: who publishes what, and who is there.
+    pub registry: registry::Config,
     /// The HTTP front for viewers.
     pub http: net::http::Config,
     /// What viewers get.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::live::Store;
+use crate::live::{Store, broadcast};
 use crate::media::RoomName;
 use crate::protocol::interact::question::Refusal;
 use crate::rooms::authority::open::{Open, Saved, Tools};
@@ -83,9 +83,7 @@ impl Registry {
         if let Some(open) = self.get(name.as_str()) {
             return Ok(open);
         }
-        let show = self.store.room(name.as_str());
-        let is_live = show.is_some_and(|show| !show.is_ended());
-        if is_live || !self.is_ready.load(Ordering::Acquire) {
+        if self.has_show(name) || !self.is_ready.load(Ordering::Acquire) {
             return self.find_or_open(name);
         }
         Err(closed())
@@ -229,7 +227,7 @@ impl Registry {
     fn open_shows(&self) {
         for show in self.store.shows() {
             let name = &show.info().room;
-            if show.is_ended() || self.open.lock().contains_key(name) {
+            if !is_own(&show) || self.open.lock().contains_key(name) {
                 continue;
             }
             if let Err(error) = self.find_or_open(name) {
@@ -238,13 +236,18 @@ impl Registry {
         }
     }
 
+    /// True while a show is on whose room is this node's.
+    fn has_show(&self, name: &RoomName) -> bool {
+        let show = self.store.room(name.as_str());
+        show.is_some_and(|show| is_own(&show))
+    }
+
     /// Closes rooms whose show has been over for long enough. Returns what is left of them.
     fn close_quiet(&self) -> Vec<(RoomName, Saved)> {
         let linger_ms = self.linger_ms();
         let mut rooms = self.open.lock();
         let is_over = |(name, open): &(&RoomName, &Arc<Open>)| {
-            let show = self.store.room(name.as_str());
-            let is_live = show.is_some_and(|show| !show.is_ended());
+            let is_live = self.has_show(name);
             open.set_live(is_live) >= linger_ms && !is_live
         };
         let over: Vec<RoomName> = rooms
@@ -277,4 +280,10 @@ impl Registry {
             }
         }
     }
+}
+
+/// True for a show that is on and that no other origin has: one that is only followed has its room
+/// where it comes from.
+fn is_own(show: &broadcast::Consumer) -> bool {
+    !show.is_ended() && !show.is_followed()
 }
