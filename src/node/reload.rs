@@ -43,7 +43,6 @@ const LIVE: &[&str] = &[
     "moderation.comments_burst",
     "moderation.repeat_seconds",
     "moderation.chorus_min",
-    "publish",
     "shed",
 ];
 
