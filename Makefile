@@ -78,7 +78,7 @@ e2e: setup binary ## a real binary, real encoders and players
 	node --test --test-concurrency=1 tests/e2e/*.test.mjs
 
 deploy-test: setup binary ## what deploy/ holds, read and tried by the tools it is for
-	@scripts/setup.sh systemd-analyze shellcheck cloud-init nft
+	@scripts/setup.sh systemd-analyze shellcheck cloud-init nft ip
 	RUSHLANE=$(TARGET)/debug/rushlane node --test tests/deploy/*.test.mjs
 
 test: setup check unit e2e deploy-test ## everything that must pass before a change lands

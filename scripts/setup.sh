@@ -20,7 +20,8 @@ package_of() {
     taskset) has taskset || echo util-linux ;;
     shellcheck | cloud-init) has "$1" || echo "$1" ;;
     systemd-analyze) has systemd-analyze || echo systemd ;;
-    nft) has nft || echo nftables ;;
+    nft) has nft || [[ -x /usr/sbin/nft ]] || echo nftables ;;
+    ip) has ip || [[ -x /usr/sbin/ip ]] || echo iproute2 ;;
     nginx) [[ -x /usr/sbin/nginx ]] || echo nginx-light ;;
     nginx-rtmp) [[ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ]] || echo libnginx-mod-rtmp ;;
     cc) has cc || echo build-essential ;;

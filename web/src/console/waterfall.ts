@@ -2,7 +2,7 @@
 
 import { element, setText } from "../dom";
 import type { Hop, Percentiles, RoomDetail, Why } from "./api";
-import { milliseconds } from "./format";
+import { milliseconds, span } from "./format";
 import { Keyed, type Row } from "./keyed";
 
 /** A hop with the place of its bar. */
@@ -55,8 +55,8 @@ export class Waterfall {
 
 function scaleOf({ medians, window_seconds: now, baseline_seconds: before, node }: Why): string {
   if (medians) return `Medians, as seen from ${node}; an edge sees the whole way.`;
-  const minutes = Math.max(1, Math.round(before / 60));
-  return `At the 95th percentile of ${now} s; the tick is that of ${minutes} min. Seen from ${node}.`;
+  const usual = span(before * 1000);
+  return `At the 95th percentile of ${now} s; the tick is that of ${usual}. Seen from ${node}.`;
 }
 
 function barsOf(hops: Hop[]): Bar[] {
