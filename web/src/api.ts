@@ -91,12 +91,16 @@ function statusOf({ ok, status }: Response): Presence["status"] {
 
 /**
  * The URL of a room's stream at `edge`, `https://HOST:PORT`; this page's own unless told. `ticket`:
- * of the queue before it.
+ * of the queue before it. The token of the page's own address goes with it.
  */
 export function mediaUrl(room: string, protocol: "hls" | "flv", edge = "", ticket = ""): string {
   const name = encodeURIComponent(room);
-  const query = ticket && `?queue=${encodeURIComponent(ticket)}`;
-  return `${edge}/live/${name}${protocol === "hls" ? "/index.m3u8" : ".flv"}${query}`;
+  const path = `${edge}/live/${name}${protocol === "hls" ? "/index.m3u8" : ".flv"}`;
+  const query = new URLSearchParams();
+  const token = new URLSearchParams(globalThis.location?.search).get("token");
+  if (token) query.set("token", token);
+  if (ticket) query.set("queue", ticket);
+  return query.size ? `${path}?${query.toString()}` : path;
 }
 
 /**
