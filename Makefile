@@ -81,7 +81,17 @@ deploy-test: setup binary ## what deploy/ holds, read and tried by the tools it 
 	@scripts/setup.sh systemd-analyze shellcheck cloud-init nft ip
 	RUSHLANE=$(TARGET)/debug/rushlane node --test tests/deploy/*.test.mjs
 
-test: setup check unit e2e deploy-test ## everything that must pass before a change lands
+# Only the tool: Debian's package would start a server on the admin port.
+tests/.tools/promtool:
+	@mkdir -p $(@D)
+	cd $(@D) && apt-get download -qq prometheus && \
+	dpkg-deb --fsys-tarfile prometheus_*.deb | tar x --strip-components=3 ./usr/bin/promtool && \
+	rm prometheus_*.deb && touch promtool
+
+rules: tests/.tools/promtool ## the alerts and budgets of Prometheus, read by its own tool
+	$< check rules deploy/prometheus/rules/*.yml
+
+test: setup check unit e2e rules deploy-test ## everything that must pass before a change lands
 
 chaos-orders: build ## 100,000 orders while nodes are killed; three books side by side
 	RUSHLANE=$(TARGET)/release/rushlane CHAOS_ORDERS=100000 CHAOS_BUYERS=2000 \
@@ -105,4 +115,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build deb demo check binary unit e2e deploy-test test chaos-orders bench fuzz golden clean
+.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders bench fuzz golden clean

@@ -183,6 +183,7 @@ impl Answers {
         };
         let shelf = self.source.shelves.open(&broadcast, &track);
         ask.slip.measure(&shelf.pulse().hls);
+        ask.slip.cache("hit");
         let conditions = ask.conditions;
         match ask.object {
             Object::Playlist => {
@@ -208,8 +209,13 @@ impl Answers {
             }),
             Object::Segment(msn) => {
                 let kept = Some(conditions.clone());
+                let slip = ask.slip.clone();
                 self.hold(shelf, kept, None, move |shelf| {
-                    steps::segment(shelf, msn.0, &conditions)
+                    let step = steps::segment(shelf, msn.0, &conditions);
+                    if let Step::Fetch(_) = step {
+                        slip.cache("parent");
+                    }
+                    step
                 })
             }
         }

@@ -150,6 +150,14 @@ fn interaction(config: &Config, fault: &mut Report<'_>) {
     if let Err(error) = config.hooks.check() {
         fault(&["hooks"], &error.to_string());
     }
+    for (share, path) in [
+        (config.access_log.sample_ok, ["access_log", "sample_ok"]),
+        (config.telemetry.sample, ["telemetry", "sample"]),
+    ] {
+        if !(0.0..=1.0).contains(&share) {
+            fault(&path, "is a share: 0 to 1");
+        }
+    }
     for error in auth::faults(&config.auth) {
         fault(&["auth", error.key()], &error.to_string());
     }
