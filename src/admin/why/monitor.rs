@@ -220,11 +220,12 @@ impl Parts {
     fn ingest(&self, state: &State, room: &RoomName) -> Option<Ingest> {
         let publishers = self.publishers.as_ref()?;
         let status = publishers.status(room)?;
-        let newest = state.heard.back().and_then(|heard| heard.get(room));
+        // Of this moment: the last step may be older than what the frames tell.
+        let newest = publishers.heard(room);
         let oldest = state.heard.iter().find_map(|heard| heard.get(room));
         let seconds = state.heard.len().saturating_sub(1).max(1) as f64;
         let share = |of: fn(&publisher::Heard) -> u64| {
-            let (newest, oldest) = (newest.map_or(0, of), oldest.map_or(0, of));
+            let (newest, oldest) = (newest.as_ref().map_or(0, of), oldest.map_or(0, of));
             newest.saturating_sub(oldest) as f64 / 1e6 / seconds
         };
         let rates = status.publishers.iter();

@@ -12,6 +12,9 @@ const SILENT_US: i64 = 1_200_000;
 /// A hop that explains this share of the worst one's excess is not its consequence.
 const SHARE: f64 = 0.4;
 
+/// The share of the time in the middle of a message that any network takes.
+const CUT_SHORT_MIN: f64 = 0.05;
+
 /// What is wrong, if anything.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Verdict {
@@ -135,7 +138,7 @@ fn is_late(hop: &Hop) -> bool {
 fn host_or_uplink(evidence: &Evidence<'_>) -> Place {
     let origin = evidence.node(0);
     match origin.and_then(|origin| origin.ingest) {
-        Some(ingest) if ingest.cut_short > ingest.silent => Place::Uplink,
+        Some(ingest) if ingest.cut_short > ingest.silent.max(CUT_SHORT_MIN) => Place::Uplink,
         _ => Place::Host,
     }
 }
