@@ -32,7 +32,7 @@ pub(super) fn glance(broadcast: &broadcast::Consumer, sources: &Sources) -> Valu
     let info = broadcast.info();
     let tracks = broadcast.tracks();
     let video = tracks.iter().find(|t| t.info().kind == Kind::Video);
-    let shown = video.or(tracks.first());
+    let shown = video.or_else(|| tracks.first());
     let frames = shown.map(recent_frames).unwrap_or_default();
     let measured = shown.and_then(|track| {
         let info = track.info();

@@ -22,7 +22,7 @@ const MEDIA_RECOVERIES_MAX = 2;
 
 /** The room of `/live/ROOM/...`, whatever stands before it. */
 function roomOf(url: string): string {
-  return url.match(/\/live\/([^/?]+)\//)?.[1] ?? "";
+  return /\/live\/([^/?]+)\//.exec(url)?.[1] ?? "";
 }
 
 /** Plays through Media Source Extensions. */
