@@ -1,5 +1,5 @@
 //! Newcomers in a process of their own, at the lowest priority of the client core, so that whoever
-//! measures beside them is not measured through them. They come at a fixed rate whatever the answers
+//! measures beside them is not measured through them. They come at a fixed rate whatever answers
 //! take, and do what they are told: wait, come back with their ticket, go elsewhere.
 
 use std::cell::RefCell;

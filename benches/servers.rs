@@ -95,11 +95,7 @@ impl Network {
             certificates.authority, certificates.certificate, certificates.key
         );
         let node = |name: &str, relay: &str, rest: &str| {
-            // Benches that load a node on purpose want all of its service.
-            let shed = match rest.contains("[shed]") {
-                true => "",
-                false => "[shed]\nenabled = false\n",
-            };
+            let shed = unless_asked(rest);
             format!(
                 "[node]\nname = \"bench-{name}\"\nmedia_threads = 1\n\
                  [relay]\n{relay}\n{relay_tls}{shed}{rest}"
@@ -223,6 +219,14 @@ impl Network {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+}
+
+/// Benches that load a node on purpose want all of its service, unless they say otherwise.
+fn unless_asked(rest: &str) -> &'static str {
+    match rest.contains("[shed]") {
+        true => "",
+        false => "[shed]\nenabled = false\n",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Telemetry: the registry of metrics, what is wrong now, the log output, access records and traces.
+//! Telemetry: the registry of metrics, what is wrong now, log output, access records and traces.
 //! Rooms measure themselves and register here; this room knows none of them.
 
 pub mod access;
