@@ -102,9 +102,10 @@ fn is_hex(text: &str, length: usize) -> bool {
 /// The credential in a query, and the query without it.
 fn split_query(query: &str) -> (Credential<'_>, Cow<'_, str>) {
     let mut said = Said::default();
-    let carries = query
-        .split('&')
-        .fold(false, |any, pair| said.take(pair) || any);
+    let mut carries = false;
+    for pair in query.split('&') {
+        carries |= said.take(pair);
+    }
     if !carries {
         return (Credential::None, query.into());
     }

@@ -14,7 +14,6 @@ pub const TIMESTAMP_HEADER: &str = "rushlane-timestamp";
 pub const SIGNATURE_HEADER: &str = "rushlane-signature";
 
 /// `post` with `body` as JSON, signed by `key` now.
-#[must_use]
 pub fn signed(post: RequestBuilder, key: &hmac::Key, body: String) -> RequestBuilder {
     let timestamp = (clock::unix_us() / 1_000_000).to_string();
     post.header(header::CONTENT_TYPE, "application/json")

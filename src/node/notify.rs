@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::runtime::{Shutdown, TaskScope};
 
-/// The node serves: units that wait for it may start. From now on, while the answer lives, there are
-/// signs of life as often as `WatchdogSec=` of the unit wants them, twice for each. They stop when
-/// the threads of media are stuck, and systemd starts the node anew.
+/// The node serves: units that wait for it may start. From now on, while the answer lives, there
+/// are signs of life as often as `WatchdogSec=` of the unit wants them, twice for each. They stop
+/// when the threads of media are stuck, and systemd starts the node anew.
 pub(super) fn ready(shutdown: &Shutdown) -> TaskScope {
     say("READY=1\nSTATUS=serving");
     let scope = TaskScope::under(shutdown);

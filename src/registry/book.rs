@@ -2,8 +2,8 @@
 //!
 //! While the cluster is there, an entry lives for a lease after it was last renewed. While it is
 //! away, no lease runs out, since nobody could renew: what was known when it went counts on, for
-//! [`Config::memory_seconds`](crate::registry::Config). When it is back, everybody has one more lease of
-//! time to renew.
+//! [`Config::memory_seconds`](crate::registry::Config). When it is back, everybody has one more
+//! lease of time to renew.
 
 use std::collections::HashMap;
 use std::sync::Arc;
