@@ -80,7 +80,10 @@ async fn target(shared: &Shared) -> Arc<Link> {
 
 fn best(shared: &Shared) -> Option<Arc<Link>> {
     let parents = shared.links.parents();
-    parents.into_iter().find(|link| link.is_current())
+    let is_up = |link: &Arc<Link>| link.connection.close_reason().is_none();
+    parents
+        .into_iter()
+        .find(|link| link.is_current() && is_up(link))
 }
 
 /// Waits until another parent is better than `target`.

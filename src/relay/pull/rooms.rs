@@ -313,7 +313,9 @@ impl Rooms {
     fn choose(&self, room: &mut Room, offers: &[Offer], why: Switch, now: Instant) {
         let fares = |offer: &Offer| {
             let newest = std::cmp::Reverse(offer.announce.term);
-            (newest, offer.faults(now), offer.link.rank())
+            // What comes up from where it is published has not been round by another node.
+            let is_round = offer.link.parent.purpose != Purpose::Push;
+            ((newest, offer.faults(now), is_round), offer.link.rank())
         };
         let of_show = || offers.iter().filter(|offer| room.is_of_offer(offer));
         let Some(best) = of_show().min_by_key(|offer| fares(offer)) else {
@@ -324,10 +326,7 @@ impl Rooms {
             return;
         };
         let now_over = of_show().find(|offer| room.is_over(&offer.link));
-        let stays = now_over.filter(|now_over| {
-            let (best, now_over) = (fares(best), fares(now_over));
-            (best.0, best.1) == (now_over.0, now_over.1)
-        });
+        let stays = now_over.filter(|now_over| fares(best).0 == fares(now_over).0);
         let chosen = match stays {
             Some(_) if self.is_time_to_return(best, now) => best,
             Some(now_over) => now_over,

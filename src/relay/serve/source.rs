@@ -22,7 +22,7 @@ pub(in crate::relay) struct Source {
     pub(super) store: Store,
     pub(super) exchange: Exchange,
     /// What of the store came over the relay, and on which way.
-    pub(super) rooms: Arc<Rooms>,
+    pub(in crate::relay) rooms: Arc<Rooms>,
     /// What children are told of the fleet.
     pub(super) policy: watch::Receiver<Bytes>,
     /// When all links are closed, once the node goes down.

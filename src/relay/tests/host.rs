@@ -31,6 +31,11 @@ impl Host {
         })
     }
 
+    /// Where its questions go.
+    pub(super) fn door(self: &Arc<Self>) -> Arc<dyn Owner> {
+        Arc::new(Door(self.clone()))
+    }
+
     pub(super) fn release(&self, answers: usize) {
         self.held.as_ref().unwrap().1.add_permits(answers);
     }
@@ -64,7 +69,6 @@ impl Owner for Door {
 
 pub(super) fn origin(authority: &Authority, host: &Arc<Host>) -> Node {
     let origin = Node::new("origin", authority).serve();
-    let door = Door(host.clone());
-    origin.local.exchange.set_authority(Arc::new(door));
+    origin.local.exchange.set_authority(host.door());
     origin
 }

@@ -25,7 +25,23 @@ fn question(class: Class, body: impl Into<Bytes>) -> Question {
 impl Node {
     /// Asks, and waits no longer than a test may.
     pub(super) async fn ask(&self, class: Class, body: &'static str) -> Result<Bytes, AskError> {
-        let answer = self.local.exchange.ask(question(class, body));
+        self.ask_in(question(class, body).room.as_str(), class, body)
+            .await
+    }
+
+    /// As [`Self::ask`], about this room.
+    pub(super) async fn ask_in(
+        &self,
+        room: &str,
+        class: Class,
+        body: &'static str,
+    ) -> Result<Bytes, AskError> {
+        let room = RoomName::parse(room).unwrap();
+        let question = Question {
+            room,
+            ..question(class, body)
+        };
+        let answer = self.local.exchange.ask(question);
         tokio::time::timeout(PATIENCE, answer)
             .await
             .expect("an end")

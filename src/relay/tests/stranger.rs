@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::net::tls::Authority;
 use crate::relay::control;
 use crate::relay::tests::peers::*;
@@ -35,10 +37,20 @@ impl Stranger {
         Self::greet(Self::connect_as(parent, client).await.unwrap()).await
     }
 
+    /// A child that says this first.
+    pub(super) async fn dial_saying(parent: &Node, authority: &Authority, hello: Bytes) -> Self {
+        let connection = Self::connect(parent, authority).await.unwrap();
+        Self::greet_saying(connection, hello).await
+    }
+
     async fn greet(connection: quinn::Connection) -> Self {
-        let (mut send, receive) = connection.open_bi().await.unwrap();
         let hello = control::hello(&"stranger".into(), Purpose::Pull);
-        send.write_chunk(hello.encode()).await.unwrap();
+        Self::greet_saying(connection, hello.encode()).await
+    }
+
+    async fn greet_saying(connection: quinn::Connection, hello: Bytes) -> Self {
+        let (mut send, receive) = connection.open_bi().await.unwrap();
+        send.write_chunk(hello).await.unwrap();
         let mut reader = control::Reader::new(receive);
         reader.hello().await.unwrap();
         Self {
