@@ -20,6 +20,8 @@ pub(super) struct Flow {
     last_us: AtomicU64,
     /// The duration of the newest frame.
     interval_us: AtomicU64,
+    /// Frames so far.
+    frames: AtomicU64,
     /// Tracks that are pulled now.
     tracks: AtomicUsize,
 }
@@ -30,6 +32,7 @@ impl Flow {
             begun: clock::now(),
             last_us: AtomicU64::new(0),
             interval_us: AtomicU64::new(0),
+            frames: AtomicU64::new(0),
             tracks: AtomicUsize::new(0),
         }
     }
@@ -37,8 +40,14 @@ impl Flow {
     /// A frame has come that lasts for `duration`.
     pub(super) fn note(&self, duration: Duration) {
         self.touch();
+        self.frames.fetch_add(1, Ordering::Relaxed);
         let interval = duration.min(INTERVAL_MAX);
         self.interval_us.store(micros(interval), Ordering::Relaxed);
+    }
+
+    /// Frames that have come so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
     }
 
     /// From now on frames are due anew, as over another link.

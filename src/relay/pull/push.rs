@@ -61,10 +61,11 @@ pub(super) async fn for_ever(shared: &Arc<Shared>, scope: &TaskScope) {
 /// The link to the parent to push to, once there is a show to push.
 async fn target(shared: &Shared) -> Arc<Link> {
     let mut stores = shared.store.changes();
-    let mut links = shared.links.changes();
+    let (mut links, mut rooms) = (shared.links.changes(), shared.rooms.changes());
     loop {
         stores.mark_unchanged();
         links.mark_unchanged();
+        rooms.mark_unchanged();
         if shared.has_own_shows()
             && let Some(best) = best(shared)
         {
@@ -73,6 +74,7 @@ async fn target(shared: &Shared) -> Arc<Link> {
         tokio::select! {
             Ok(()) = stores.changed() => {}
             Ok(()) = links.changed() => {}
+            Ok(()) = rooms.changed() => {}
             else => std::future::pending().await,
         }
     }
@@ -103,14 +105,16 @@ async fn is_other_way(shared: &Shared, target: &Arc<Link>) {
 
 /// Waits until there has been nothing to push for a while.
 async fn nothing_left(shared: &Shared) {
-    let mut stores = shared.store.changes();
+    let (mut stores, mut rooms) = (shared.store.changes(), shared.rooms.changes());
     loop {
         stores.mark_unchanged();
+        rooms.mark_unchanged();
         let pause = tokio::time::sleep(LINGER);
         let has_shows = shared.has_own_shows();
         tokio::select! {
             () = pause, if !has_shows => return,
             Ok(()) = stores.changed() => {}
+            Ok(()) = rooms.changed() => {}
             else => return,
         }
     }

@@ -32,7 +32,8 @@ use crate::runtime::{TaskScope, clock};
 /// Offers on one link; a node carries no more rooms than `live.rooms_max`, of two kinds.
 const OFFERS_MAX: usize = 20_000;
 
-/// How long a room stands still before a parent that cannot say how far it is is tried.
+/// How long a room stands still before a parent that has no frames of it is tried: once, for the
+/// show itself may stand still.
 const BLIND_STALL: Duration = Duration::from_secs(1);
 
 /// Between two probes of the same room.
@@ -88,6 +89,8 @@ struct Room {
     tracks: HashSet<Arc<str>>,
     flow: Arc<Flow>,
     probed: Option<Instant>,
+    /// How many frames had come when a parent was last tried that had none.
+    tried: Option<u64>,
     /// When the last link with it was lost.
     orphaned: Option<Instant>,
 }
@@ -305,6 +308,7 @@ impl Rooms {
             tracks: HashSet::new(),
             flow: Arc::new(Flow::new()),
             probed: None,
+            tried: None,
             orphaned: None,
         })
     }
@@ -438,7 +442,12 @@ impl Rooms {
             is_ahead.then(|| key.clone())
         });
         let Some(key) = key else { return };
-        let Some(room) = open.get(&key) else { return };
+        let Some(room) = open.get_mut(&key) else {
+            return;
+        };
+        if newest.is_none() {
+            room.tried = Some(room.flow.frames());
+        }
         let late = offers.get_mut(&key).into_iter().flatten();
         for offer in late.filter(|offer| room.is_over(&offer.link)) {
             offer.blame.add(now);
@@ -537,7 +546,7 @@ impl Room {
         });
         match theirs {
             Some(_) => theirs > ours,
-            None => stall >= BLIND_STALL,
+            None => stall >= BLIND_STALL && self.tried != Some(self.flow.frames()),
         }
     }
 }
