@@ -23,6 +23,7 @@ pub fn meaning(config: &Config, role: Role, source: &Source<'_>) -> Vec<Fault> {
         Role::Edge => edge(config, &mut fault),
         Role::Dev => {}
     }
+    relay(config, &mut fault);
     tls(config, role, source, &mut fault);
     admin(config, &mut fault);
     faults
@@ -205,6 +206,35 @@ fn origin(config: &Config, fault: &mut Report<'_>) {
             &["relay", "parents"],
             "an origin has no parents: remove it, or run `rushlane edge`",
         );
+    }
+}
+
+fn relay(config: &Config, fault: &mut Report<'_>) {
+    /// A list longer than this is a mistake; the registry names larger fleets.
+    const NODES_MAX: usize = 8;
+    let relay = &config.relay;
+    if !(1..=4).contains(&relay.links_max) {
+        fault(&["relay", "links_max"], "use 1 to 4");
+    }
+    if relay.return_seconds > 86_400 {
+        fault(&["relay", "return_seconds"], "use 0 (never) to 86400");
+    }
+    if !(1..=3600).contains(&relay.shun_seconds) {
+        fault(&["relay", "shun_seconds"], "use 1 to 3600");
+    }
+    for (key, nodes) in [("parents", &relay.parents), ("peers", &relay.peers)] {
+        if nodes.len() > NODES_MAX {
+            fault(&["relay", key], "name at most 8");
+        }
+        let is_named = |node: &String| {
+            node.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+            })
+        };
+        if let Some(node) = nodes.iter().find(|node| !is_named(node)) {
+            let message = format!("{node:?} is no address: write HOST:PORT");
+            fault(&["relay", key], &message);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::live::{Store, broadcast};
+use crate::live::{self, Store, broadcast, track};
 use crate::media::RoomName;
 use crate::media::broadcast::Kind;
 use crate::media::track::Kind as TrackKind;
@@ -87,6 +87,8 @@ struct Room {
     route: watch::Sender<Option<Route>>,
     came: Came,
     tracks: HashSet<Arc<str>>,
+    /// Tracks that another writer had begun, until an offer names them.
+    inherited: Vec<track::Producer>,
     flow: Arc<Flow>,
     probed: Option<Instant>,
     /// How many frames had come when a parent was last tried that had none.
@@ -137,7 +139,9 @@ impl Rooms {
     /// How a broadcast of the store came here; `None` for one that is published on this node.
     pub(in crate::relay) fn came(&self, key: &Key) -> Option<Came> {
         let state = self.state.lock();
-        state.open.get(key).map(|room| room.came.clone())
+        let room = state.open.get(key);
+        let room = room.filter(|room| !room.broadcast.is_superseded());
+        room.map(|room| room.came.clone())
     }
 
     /// The link over which the owner of a room is reached: that of its events, else of its show.
@@ -252,10 +256,12 @@ impl Rooms {
             offers.remove(key);
         }
         let offers = offers.get_mut(key).map_or(&mut [][..], Vec::as_mut_slice);
-        // A later show replaces an earlier one; any show replaces one that nobody has any more.
+        // A later show replaces an earlier one; any show replaces one that nobody has any more. What
+        // this node has gone on with is no longer pulled.
         let newest = offers.iter().map(|offer| &offer.announce.info.epoch).max();
         let is_replaced = |room: &Room| {
-            newest.is_some_and(|newest| *newest > room.broadcast.info().epoch)
+            room.broadcast.is_superseded()
+                || newest.is_some_and(|newest| *newest > room.broadcast.info().epoch)
                 || !(offers.is_empty() || offers.iter().any(|offer| room.is_of_offer(offer)))
         };
         if open.get(key).is_some_and(is_replaced) {
@@ -286,9 +292,8 @@ impl Rooms {
     /// Opens the room of an offer; `None` when the store refuses it: the room is published here, or
     /// the node is full. Tried again when the store changes.
     fn open(&self, offer: &mut Offer) -> Option<Room> {
-        let info = offer.announce.info.clone();
-        let broadcast = match self.store.publish(info) {
-            Ok(broadcast) => broadcast,
+        let (broadcast, inherited) = match self.take_over(&offer.announce) {
+            Ok(taken) => taken,
             Err(error) => {
                 if !std::mem::replace(&mut offer.is_refused, true) {
                     let room = &offer.announce.info.room;
@@ -306,11 +311,28 @@ impl Rooms {
                 path: Vec::new(),
             },
             tracks: HashSet::new(),
+            inherited,
             flow: Arc::new(Flow::new()),
             probed: None,
             tried: None,
             orphaned: None,
         })
+    }
+
+    /// Opens a broadcast, or goes on with one that another node has gone on with already.
+    fn take_over(
+        &self,
+        announce: &Announce,
+    ) -> Result<(broadcast::Producer, Vec<track::Producer>), live::Error> {
+        let Announce { info, term, .. } = announce;
+        let here = match info.kind {
+            Kind::Show => self.store.room(info.room.as_str()),
+            Kind::Events => self.store.events(info.room.as_str()),
+        };
+        match here.filter(|here| here.info().epoch == info.epoch && *term > here.term()) {
+            Some(here) => self.store.succeed(&here, *term),
+            None => Ok((self.store.publish(info.clone())?, Vec::new())),
+        }
     }
 
     /// Chooses the link that a room comes over.
@@ -349,6 +371,10 @@ impl Rooms {
             way: chosen.link.parent.purpose,
             path: path.clone(),
         };
+        room.broadcast.set_followed(room.came.way == Purpose::Peer);
+        if route.term > room.broadcast.consumer().term() {
+            room.broadcast.set_term(route.term);
+        }
         (room.orphaned, room.probed) = (None, None);
         room.flow.touch();
         let to = chosen.link.hello.node.clone();
@@ -385,7 +411,13 @@ impl Rooms {
                     continue;
                 }
                 let name = &offer.announce.info.room;
-                let producer = match room.broadcast.create_track(info.clone()) {
+                let is_it = |track: &track::Producer| track.info().name == info.name;
+                let inherited = room.inherited.iter().position(is_it);
+                let created = match inherited {
+                    Some(place) => Ok(room.inherited.swap_remove(place)),
+                    None => room.broadcast.create_track(info.clone()),
+                };
+                let producer = match created {
                     Ok(producer) => producer,
                     Err(error) => {
                         tracing::warn!(room = %name, %error, "track left out");
@@ -498,7 +530,7 @@ impl Room {
 
     /// The track whose progress is compared: the first that is read, and that has frames all the
     /// time.
-    fn measure(&self) -> Option<crate::live::track::Consumer> {
+    fn measure(&self) -> Option<track::Consumer> {
         let tracks = self.broadcast.consumer().tracks();
         tracks.into_iter().find(|track| {
             !matches!(track.info().kind, TrackKind::Data(_)) && track.status().readers > 0

@@ -67,10 +67,8 @@ impl Announcer {
         for broadcast in source.store.broadcasts() {
             let info = broadcast.info();
             let key = (info.room.clone(), info.kind);
-            let Some(path) = self
-                .view
-                .path(&source.node, info.kind, source.rooms.came(&key))
-            else {
+            let came = source.rooms.came(&key);
+            let Some(path) = self.view.path(&source.node, &broadcast, came) else {
                 continue;
             };
             if let Some(said) = self.rooms.get_mut(&key)
@@ -119,9 +117,15 @@ impl Announcer {
 
 impl View {
     /// The path that a broadcast is announced with; `None` when it is not announced.
-    fn path(self, node: &Arc<str>, kind: Kind, came: Option<Came>) -> Option<Vec<Arc<str>>> {
+    fn path(
+        self,
+        node: &Arc<str>,
+        broadcast: &broadcast::Consumer,
+        came: Option<Came>,
+    ) -> Option<Vec<Arc<str>>> {
         let is_own = came.as_ref().is_none_or(|came| came.way == Purpose::Push);
-        if self == Self::OwnShows && !(is_own && kind == Kind::Show) {
+        let is_show = broadcast.info().kind == Kind::Show;
+        if self == Self::OwnShows && !(is_own && is_show && !broadcast.is_followed()) {
             return None;
         }
         let mut path = came.map_or_else(Vec::new, |came| came.path);
@@ -139,7 +143,7 @@ impl Said {
             info: self.broadcast.info().clone(),
             ended: self.broadcast.is_ended(),
             tracks: tracks.iter().map(|track| track.info().clone()).collect(),
-            term: 0,
+            term: self.broadcast.term(),
             path,
         };
         if self.announce.as_ref() == Some(&announce) {

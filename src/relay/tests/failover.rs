@@ -114,16 +114,30 @@ async fn tracks_return_to_the_better_parent_when_it_is_steady() {
     })
     .await;
     let mut reader = fleet.reader().await;
-    fleet.ways[0].hold();
-    eventually("frames come over the second", || fleet.is_fed_by("second")).await;
-    fleet.ways[0].release();
-    eventually("tracks return", || fleet.switches("Return") == 1.0).await;
-    eventually("frames come over the first again", || {
-        fleet.is_fed_by("first")
-    })
-    .await;
-    fleet.show.whole(1, 1, 1000);
-    assert_eq!(text(&read(&mut reader, 3).await), "g1 1.0 .");
+    let host = async {
+        for id in 1.. {
+            fleet.show.whole(id, 1, 1000);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let test = async {
+        fleet.ways[0].hold();
+        eventually("frames come over the second", || fleet.is_fed_by("second")).await;
+        fleet.ways[0].release();
+        eventually("tracks return", || fleet.switches("Return") == 1.0).await;
+        eventually("frames come over the first again", || {
+            fleet.is_fed_by("first")
+        })
+        .await;
+    };
+    tokio::select! {
+        () = host => {}
+        () = test => {}
+    }
+    for id in 1..100 {
+        let expect = format!("g{id} {id}.0 .");
+        assert_eq!(text(&read(&mut reader, 3).await), expect);
+    }
 }
 
 #[tokio::test]

@@ -104,6 +104,13 @@ impl Node {
         self.puller = Some(puller);
     }
 
+    /// Follows the peers of `config` from now on, beside what it serves.
+    pub(super) fn follow(&mut self, config: &Config) {
+        let puller = Puller::new(config, &self.local).unwrap();
+        puller.run(&self.scope);
+        self.puller = Some(puller);
+    }
+
     /// Ends the parent end, as a node that goes down.
     pub(super) async fn stop(&mut self) {
         self.scope.finish(PATIENCE).await;

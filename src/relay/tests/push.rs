@@ -93,3 +93,46 @@ async fn origins_follow_what_is_published_beside_them_and_nothing_else() {
     let edge = Node::new("edge", &authority).pull(&[second.address()]);
     edge.reader("demo", "video", Start::Oldest).await;
 }
+
+#[tokio::test]
+async fn show_that_another_origin_went_on_with_is_followed_under_the_same_broadcast() {
+    let authority = Authority::create("test");
+    let first = Node::new("first", &authority).serve();
+    let mut second = Node::new("second", &authority);
+    second.serve_with(&Config {
+        peers: vec![first.address().to_string()],
+        ..config(&[])
+    });
+    second.puller.as_ref().unwrap().run(&second.scope);
+    let edge = Node::new("edge", &authority).pull(&[first.address(), second.address()]);
+    let show = Show::new(first.store(), "demo", "e1");
+    let mut reader = edge.reader("demo", "video", Start::Oldest).await;
+    let mut beside = second.reader("demo", "video", Start::Oldest).await;
+    let _half = show.open(0, 2, 1000);
+    assert_eq!(text(&read(&mut reader, 3).await), "g0 0.0 0.1");
+    assert_eq!(text(&read(&mut beside, 3).await), "g0 0.0 0.1");
+    let followed = second.store().room("demo").unwrap();
+    assert!(followed.is_followed());
+
+    let (producer, tracks) = second.store().succeed(&followed, 1).unwrap();
+    let group = tracks[0].group(head(1)).unwrap();
+    group.append(frame(1, 0, 1000));
+    assert_eq!(text(&read(&mut reader, 3).await), "! g1 1.0");
+    let here = edge.store().room("demo").unwrap();
+    eventually("the edge knows of it", || here.term() == 1).await;
+    assert_eq!(text(&read(&mut beside, 3).await), "! g1 1.0");
+    group.finish();
+
+    // The first one is told, and follows in its turn.
+    let mut first = first;
+    let source = Config {
+        peers: vec![second.address().to_string()],
+        ..config(&[])
+    };
+    first.follow(&source);
+    let own = first.store().room("demo").unwrap();
+    eventually("it yields", || own.term() == 1 && own.is_followed()).await;
+    assert!(show.broadcast.is_superseded());
+    drop((producer, tracks));
+    assert_eq!(text(&read(&mut reader, 2).await), ". $");
+}
