@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::relay::control::{self, Reader};
 use crate::relay::pull::parent::Parent;
-use crate::relay::pull::{Shared, session};
+use crate::relay::pull::session;
+use crate::relay::pull::shared::Shared;
 use crate::relay::serve::Greeted;
 use crate::relay::wire::control::Purpose;
 use crate::relay::{Error, priority, transport};

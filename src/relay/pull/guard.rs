@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::relay::metrics::Switch;
-use crate::relay::pull::Shared;
 use crate::relay::pull::health::Pace;
+use crate::relay::pull::shared::Shared;
 use crate::runtime::clock::Instant;
 use crate::runtime::{TaskScope, clock};
 
@@ -18,6 +18,9 @@ const STALL_STEPS: u64 = 4;
 
 /// Steps between two looks at all that could be better.
 const BETTER_STEPS: u64 = 40;
+
+/// Steps between two looks at links that are no longer needed.
+const SURPLUS_STEPS: u64 = 10;
 
 /// A step that came later than this was the node's own pause: what the links did in the meantime is
 /// not known yet.
@@ -42,6 +45,8 @@ pub(super) async fn look_after(shared: &Arc<Shared>, scope: &TaskScope) {
         if has_changed || step % BETTER_STEPS == 0 {
             changes.mark_unchanged();
             shared.rooms.reconsider(Switch::Better, scope);
+        }
+        if step % SURPLUS_STEPS == 0 {
             shared.dismiss_surplus();
         }
     }
