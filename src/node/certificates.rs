@@ -25,7 +25,7 @@ use crate::runtime::{TaskScope, clock};
 use crate::telemetry::{Conditions, Metrics};
 
 /// How often files are looked at. What has changed is read once it looks the same twice.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// What is shown as wrong while files are no use.
 const CONDITION: &str = "certificate";
@@ -97,7 +97,7 @@ struct ByName {
 
 /// What tells one version of a file from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
+pub(super) struct Look {
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
@@ -185,20 +185,25 @@ impl Keeper {
 
     /// How the files look now; `None` for those that cannot be seen.
     fn look(&self) -> Vec<Option<Look>> {
-        let files = self.0.config.lock().certificate_files();
-        let look = |path: PathBuf| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some(Look {
-                inode: metadata.ino(),
-                bytes: metadata.len(),
-                modified: (metadata.mtime(), metadata.mtime_nsec()),
-            })
-        };
-        files.into_iter().map(look).collect()
+        look(&self.0.config.lock().certificate_files())
     }
 }
 
-async fn next(hangups: &mut Option<tokio::signal::unix::Signal>) {
+/// How `files` look now; `None` for those that cannot be seen.
+pub(super) fn look(files: &[PathBuf]) -> Vec<Option<Look>> {
+    let look = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Look {
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    };
+    files.iter().map(look).collect()
+}
+
+/// Waits for a SIGHUP.
+pub(super) async fn next(hangups: &mut Option<tokio::signal::unix::Signal>) {
     match hangups {
         Some(hangups) => drop(hangups.recv().await),
         None => std::future::pending().await,

@@ -18,6 +18,7 @@ mod interaction;
 mod joins;
 mod notify;
 mod plays;
+mod relay_certificates;
 mod reload;
 mod routes;
 mod running;

@@ -8,6 +8,7 @@ use crate::node::assembly::Parts;
 use crate::node::certificates::Certificates;
 use crate::node::config::Config;
 use crate::node::ending::{LAST_CALL, Peers, Plan};
+use crate::node::relay_certificates::RelayKeeper;
 use crate::node::reload::Reload;
 use crate::node::services::Services;
 use crate::node::{ConfigOrigin, Error, Role};
@@ -143,6 +144,13 @@ impl Parts {
         }
         if let Some(parents) = self.parents {
             parents.run(&scope);
+            let keeper = RelayKeeper {
+                config: config.relay.clone(),
+                children: self.children.clone(),
+                parents,
+                conditions: self.metrics.conditions().clone(),
+            };
+            keeper.watch(&scope);
         }
         if let Some(rtmp) = self.rtmp {
             rtmp.run(scope.clone())

@@ -103,8 +103,8 @@ impl Intake {
         self.state.lock().closed = true;
     }
 
-    /// What to ask a parent for, and the turn of the subscription to it. A higher `term` begins with
-    /// a group of its own: no group holds frames of two.
+    /// What to ask a parent for, and the turn of the subscription to it. A higher `term` begins
+    /// with a group of its own: no group holds frames of two.
     pub(super) fn resume(&self, term: u32) -> (u64, Start) {
         let mut state = self.state.lock();
         state.turn += 1;

@@ -19,6 +19,7 @@ mod link;
 mod links;
 mod parent;
 mod push;
+mod room;
 mod rooms;
 mod session;
 mod shared;
