@@ -97,7 +97,8 @@ export function mediaUrl(room: string, protocol: "hls" | "flv", edge = "", ticke
   const name = encodeURIComponent(room);
   const path = `${edge}/live/${name}${protocol === "hls" ? "/index.m3u8" : ".flv"}`;
   const query = new URLSearchParams();
-  const token = new URLSearchParams(globalThis.location?.search).get("token");
+  const asked = "location" in globalThis ? location.search : ""; // the library runs without a page too
+  const token = new URLSearchParams(asked).get("token");
   if (token) query.set("token", token);
   if (ticket) query.set("queue", ticket);
   return query.size ? `${path}?${query.toString()}` : path;
