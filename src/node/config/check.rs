@@ -242,7 +242,8 @@ fn edge(config: &Config, fault: &mut Report<'_>) {
     if config.relay.parents.is_empty() && config.registry.backend == registry::Backend::Static {
         fault(
             &["relay", "parents"],
-            "an edge needs at least one parent, such as \"origin:4430\", or registry.backend = \"nats\"",
+            "an edge needs at least one parent, such as \"origin:4430\", or registry.backend = \
+             \"nats\"",
         );
     }
     if !config.relay.peers.is_empty() {

@@ -22,6 +22,7 @@ mod push;
 mod room;
 mod rooms;
 mod session;
+mod settle;
 mod shared;
 mod streams;
 mod track;

@@ -176,7 +176,7 @@ impl Shared {
             Error::Wire(_) | Error::Protocol(_) => {
                 let shun = Duration::from_secs(self.config.shun_seconds.into());
                 let (address, seconds) = (&parent.address, shun.as_secs());
-                tracing::warn!(parent = %address, seconds, "parent is shunned: it breaks the protocol");
+                tracing::warn!(parent = %address, seconds, "a bad parent is shunned");
                 parent.blame(now);
                 parent.rest(now + shun);
             }
