@@ -8,6 +8,7 @@ mod bare;
 mod chat;
 mod clip;
 mod crowd;
+mod failover;
 mod fanout;
 mod host;
 mod latency;
@@ -41,6 +42,14 @@ struct Bench {
     clip_file: PathBuf,
     /// The clip.
     clip: Clip,
+}
+
+impl Bench {
+    /// The same show at an eighth of the rate, for benches of many viewers that are not about
+    /// bytes.
+    fn thin_clip(&self) -> anyhow::Result<Clip> {
+        Clip::open_thin(&self.folder.join("thin.flv"))
+    }
 }
 
 fn main() -> ExitCode {
@@ -107,6 +116,7 @@ fn current_thread() -> std::io::Result<tokio::runtime::Runtime> {
 async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
     let outcome = match name {
         "chat" => chat::run(bench).await?,
+        "failover" => failover::run(bench).await?,
         "fanout" => fanout::run(bench).await?,
         "latency" => latency::run(bench).await?,
         "objects" => objects::run(bench).await?,

@@ -66,6 +66,13 @@ impl Process {
         bail!("{} does not listen on port {port}", self.name)
     }
 
+    /// Ends it at once, as a failure would.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// CPU seconds used so far, by the process and by children like nginx's workers.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         self.sum(|pid| {

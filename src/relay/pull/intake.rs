@@ -6,6 +6,7 @@
 //! as that one brings it. So each frame is taken exactly once, whatever the order.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,8 +160,8 @@ impl Intake {
         if state.closed || turn < state.oldest_turn || state.next.is_none_or(|next| id < next) {
             return None;
         }
-        if !state.groups.contains_key(&id) {
-            let slot = match self.track.group(head) {
+        if let Entry::Vacant(place) = state.groups.entry(id) {
+            place.insert(match self.track.group(head) {
                 Some(producer) => Slot::Open(Open {
                     producer,
                     frames: 0,
@@ -169,8 +170,7 @@ impl Intake {
                 }),
                 // The window has moved past it.
                 None => Slot::Done,
-            };
-            state.groups.insert(id, slot);
+            });
             state.advance();
         }
         let Some(Slot::Open(open)) = state.groups.get_mut(&id) else {
