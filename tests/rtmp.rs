@@ -17,6 +17,7 @@ use rushlane::media::codec::Config as Codec;
 use rushlane::media::{Frame, ticks_to_ms};
 use rushlane::net::tls;
 use rushlane::protocol::rtmp::{Client, ClientEvent, ClientOutput};
+use rushlane::registry::Registry;
 use rushlane::runtime::{Shutdown, TaskScope};
 use rushlane::telemetry::Metrics;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,7 +69,13 @@ impl Origin {
             on_busy,
             ..publisher::Config::default()
         };
-        let desk = Desk::new(store.clone(), publishers, &metrics, scope.clone());
+        let parts = publisher::Parts {
+            store: store.clone(),
+            registry: Registry::default(),
+            metrics: &metrics,
+            scope: scope.clone(),
+        };
+        let desk = Desk::new(&publishers, parts);
         let gate = Gate::new(&auth::Config::default(), &metrics).expect("an open gate");
         let server = Server::bind(config, Some(tls), (desk, gate, Hooks::default()), &metrics)
             .expect("free ports");

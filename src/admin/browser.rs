@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     fn asked(method: &str, is_open: bool, headers: &[(&str, &str)]) -> Option<&'static str> {
-        let mut request = axum::http::Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri("/api/v1/drain");
         for (name, value) in headers {

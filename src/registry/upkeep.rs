@@ -142,7 +142,7 @@ impl Fleet {
             if let Some(owner) = other {
                 self.metrics.conflicts.inc();
                 if !told {
-                    tracing::warn!(%room, %owner, "two nodes publish this room: the lease is theirs");
+                    tracing::warn!(%room, %owner, "two nodes publish this room: it is theirs");
                 }
                 return;
             }

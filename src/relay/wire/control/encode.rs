@@ -24,19 +24,10 @@ impl Message {
 
     fn encode_body(&self, out: &mut BytesMut) -> u64 {
         match self {
-            Self::Hello(hello) => {
-                hello.encode_body(out);
-                kind::HELLO
-            }
-            Self::Announce(announce) => {
-                announce.encode_body(out);
-                kind::ANNOUNCE
-            }
+            Self::Hello(hello) => hello.encode_body(out),
+            Self::Announce(announce) => announce.encode_body(out),
             Self::Gone { broadcast } => numbers(out, kind::GONE, &[*broadcast]),
-            Self::Subscribe(subscribe) => {
-                subscribe.encode_body(out);
-                kind::SUBSCRIBE
-            }
+            Self::Subscribe(subscribe) => subscribe.encode_body(out),
             Self::Unsubscribe { subscription } => numbers(out, kind::UNSUBSCRIBE, &[*subscription]),
             Self::SubscribeOk {
                 subscription,
@@ -55,10 +46,7 @@ impl Message {
                 out.put_u8(last.is_some().into());
                 numbers(out, kind::TRACK_END, last.map(|last| last.0).as_slice())
             }
-            Self::Ping(ping) => {
-                ping.encode_body(out);
-                kind::PING
-            }
+            Self::Ping(ping) => ping.encode_body(out),
             Self::Pong {
                 sent_us,
                 received_us,
@@ -69,10 +57,7 @@ impl Message {
                 }
                 kind::PONG
             }
-            Self::Fetch(fetch) => {
-                fetch.encode_body(out);
-                kind::FETCH
-            }
+            Self::Fetch(fetch) => fetch.encode_body(out),
             Self::Questions { class } => {
                 out.put_u8(u8::from(*class));
                 kind::QUESTIONS
@@ -86,14 +71,8 @@ impl Message {
                 put_prefixed(out, &reason.as_bytes()[..cut]);
                 kind::GOAWAY
             }
-            Self::Report(body) => {
-                out.put_slice(body);
-                kind::REPORT
-            }
-            Self::Policy(body) => {
-                out.put_slice(body);
-                kind::POLICY
-            }
+            Self::Report(body) => opaque(out, kind::REPORT, body),
+            Self::Policy(body) => opaque(out, kind::POLICY, body),
             Self::Probe { broadcast, track } => {
                 put_varint(out, *broadcast);
                 put_prefixed(out, track.as_bytes());
@@ -112,7 +91,7 @@ impl Message {
 impl Hello {
     /// The lowest version goes first: peers of version 1 accept nothing else there, and skip what
     /// follows the name.
-    fn encode_body(&self, out: &mut BytesMut) {
+    fn encode_body(&self, out: &mut BytesMut) -> u64 {
         put_varint(out, self.lowest);
         put_prefixed(out, self.node.as_bytes());
         put_varint(out, self.version);
@@ -121,11 +100,12 @@ impl Hello {
             Purpose::Push => 1,
             Purpose::Peer => 2,
         });
+        kind::HELLO
     }
 }
 
 impl Announce {
-    fn encode_body(&self, out: &mut BytesMut) {
+    fn encode_body(&self, out: &mut BytesMut) -> u64 {
         put_varint(out, self.broadcast);
         put_prefixed(out, self.info.room.as_str().as_bytes());
         put_prefixed(out, self.info.epoch.as_bytes());
@@ -158,11 +138,12 @@ impl Announce {
         for node in path {
             put_prefixed(out, node.as_bytes());
         }
+        kind::ANNOUNCE
     }
 }
 
 impl Subscribe {
-    fn encode_body(&self, out: &mut BytesMut) {
+    fn encode_body(&self, out: &mut BytesMut) -> u64 {
         put_all(out, &[self.subscription, self.broadcast]);
         put_prefixed(out, self.track.as_bytes());
         match self.start {
@@ -172,11 +153,12 @@ impl Subscribe {
                 put_all(out, &[group.0, frame]);
             }
         }
+        kind::SUBSCRIBE
     }
 }
 
 impl Ping {
-    fn encode_body(&self, out: &mut BytesMut) {
+    fn encode_body(&self, out: &mut BytesMut) -> u64 {
         out.put_i64(self.sent_us);
         out.put_u8(self.estimate.is_some().into());
         if let Some(estimate) = self.estimate {
@@ -184,16 +166,24 @@ impl Ping {
             put_signed(out, estimate.offset_us);
             put_varint(out, estimate.error_us);
         }
+        kind::PING
     }
 }
 
 impl Fetch {
-    fn encode_body(&self, out: &mut BytesMut) {
+    fn encode_body(&self, out: &mut BytesMut) -> u64 {
         put_prefixed(out, self.room.as_str().as_bytes());
         put_prefixed(out, self.epoch.as_bytes());
         put_prefixed(out, self.track.as_bytes());
         put_varint(out, self.group.0);
+        kind::FETCH
     }
+}
+
+/// Appends what others read, and returns `kind` whose body it is.
+fn opaque(out: &mut BytesMut, kind: u64, body: &[u8]) -> u64 {
+    out.put_slice(body);
+    kind
 }
 
 /// Appends integers, and returns `kind` whose fields they are.
