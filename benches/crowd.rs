@@ -230,10 +230,10 @@ async fn first_part(stream: &mut TcpStream, host: &str, index: &Reply) -> anyhow
     let media = format!("/live/{ROOM}/{}", media.context("no variant")?);
     let playlist = ask(stream, host, &media, true).await?;
     let text = String::from_utf8_lossy(&playlist.body);
-    let newest = text
+    let mut playable = text
         .lines()
         .filter(|line| line.contains("INDEPENDENT=YES") || line.ends_with(".m4s"));
-    let newest = newest.last().context("nothing to play")?;
+    let newest = playable.next_back().context("nothing to play")?;
     let name = newest
         .split("URI=\"")
         .nth(1)

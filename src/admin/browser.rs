@@ -53,9 +53,7 @@ mod tests {
     use super::*;
 
     fn asked(method: &str, is_open: bool, headers: &[(&str, &str)]) -> Option<&'static str> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri("/api/v1/drain");
+        let mut request = Request::builder().method(method).uri("/api/v1/drain");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -22,7 +22,11 @@ async fn answer(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> (StatusCode, Json<Value>) {
-    let (status, answer) = service.answers.lock().pop().unwrap_or((200, json!({})));
+    let (status, answer) = service
+        .answers
+        .lock()
+        .pop()
+        .unwrap_or_else(|| (200, json!({})));
     service.posted.send((headers, body)).await.unwrap();
     if status == 0 {
         tokio::time::sleep(WAIT).await;

@@ -73,7 +73,7 @@ impl Parts {
         certificates: Option<Certificates>,
         scope: &TaskScope,
     ) -> Result<Self, Error> {
-        let name = config.node.shown_name();
+        let mut parts = Self::new(config, role, scope).await?;
         let certificates = match certificates {
             Some(certificates) => Loaded::from(certificates),
             None => Loaded::from_files(config)?,
@@ -81,45 +81,6 @@ impl Parts {
         let shown = match certificates.http.as_slice() {
             [] => None,
             identities => Some(ServerCertificates::new(identities)?),
-        };
-        let metrics = Metrics::default();
-        metrics.register_collector(Process::new(role, clock::unix_us()));
-        let log = Log::start(&config.access_log, &config.telemetry, &name, &metrics);
-        let log = log.map_err(|error| Error::System("access_log.path", error))?;
-        let shedding = shed::Controller::new(&config.shed, &metrics);
-        let services = Services {
-            gate: Gate::new(&config.auth, &metrics)?,
-            rooms: rooms::Settings::new(&config.rooms, shedding.gauge()),
-            shedding,
-            moderation: None,
-            publishers: None,
-        };
-        let registry = Registry::open(&config.registry, &name, &metrics, scope).await?;
-        let mut parts = Self {
-            admin: admin::Server::bind(&config.admin)?,
-            store: Store::new(config.live.clone()),
-            exchange: Exchange::default(),
-            above: Exchange::default(),
-            vitals: Vitals::register(&metrics),
-            log,
-            services,
-            configuration: admin::Configuration::default(),
-            hooks: Hooks::start(&config.hooks, &name, &metrics, scope)?,
-            metrics,
-            name,
-            registry,
-            desk: None,
-            rtmp: None,
-            children: None,
-            parents: None,
-            report: watch::Sender::default(),
-            delivery: None,
-            doors: None,
-            origin: None,
-            http: None,
-            http_metrics: None,
-            certificates: None,
-            drain: net::Drain::default(),
         };
         if takes_hosts(config, role) {
             parts.bind_ingest(config, shown.clone(), scope)?;
@@ -146,6 +107,50 @@ impl Parts {
         }
         parts.join_fleet(config, role, scope);
         Ok(parts)
+    }
+
+    /// Everything without a socket for viewers, hosts or other nodes.
+    async fn new(config: &Config, role: Role, scope: &TaskScope) -> Result<Self, Error> {
+        let name = config.node.shown_name();
+        let metrics = Metrics::default();
+        metrics.register_collector(Process::new(role, clock::unix_us()));
+        let log = Log::start(&config.access_log, &config.telemetry, &name, &metrics);
+        let log = log.map_err(|error| Error::System("access_log.path", error))?;
+        let shedding = shed::Controller::new(&config.shed, &metrics);
+        let services = Services {
+            gate: Gate::new(&config.auth, &metrics)?,
+            rooms: rooms::Settings::new(&config.rooms, shedding.gauge()),
+            shedding,
+            moderation: None,
+            publishers: None,
+        };
+        let registry = Registry::open(&config.registry, &name, &metrics, scope).await?;
+        Ok(Self {
+            admin: admin::Server::bind(&config.admin)?,
+            store: Store::new(config.live.clone()),
+            exchange: Exchange::default(),
+            above: Exchange::default(),
+            vitals: Vitals::register(&metrics),
+            log,
+            services,
+            configuration: admin::Configuration::default(),
+            hooks: Hooks::start(&config.hooks, &name, &metrics, scope)?,
+            metrics,
+            name,
+            registry,
+            desk: None,
+            rtmp: None,
+            children: None,
+            parents: None,
+            report: watch::Sender::default(),
+            delivery: None,
+            doors: None,
+            origin: None,
+            http: None,
+            http_metrics: None,
+            certificates: None,
+            drain: net::Drain::default(),
+        })
     }
 
     fn bind_relay(

@@ -69,7 +69,8 @@ mod tests {
         assert_eq!(key.open(&ticket, "192.0.2.2".parse().unwrap()), None);
         assert_eq!(Key::random().open(&ticket, own), None);
         let forged = BASE64_URL_SAFE_NO_PAD.encode(1_u64.to_be_bytes());
-        for text in ["", "x", &forged, &ticket[1..], &"A".repeat(10_000)] {
+        let (_, cut) = ticket.split_at(1);
+        for text in ["", "x", &forged, cut, &"A".repeat(10_000)] {
             assert_eq!(key.open(text, own), None, "{text}");
         }
     }

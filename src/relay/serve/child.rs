@@ -1,7 +1,6 @@
-//! One child: its handshake, its control stream and what it has subscribed to. On a connection on
-//! which this node pushes, the child is the end that was dialled.
+//! One child: its handshake, and what its tasks share. On a connection on which this node pushes,
+//! the child is the end that was dialled.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,21 +9,17 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::live;
 use crate::relay::control::{self, OUTBOX_MAX, Outbox};
 use crate::relay::error::{CLOSE_DONE, Error};
 use crate::relay::metrics::ServeMetrics;
 use crate::relay::question::{CLASSES, in_flight_max};
 use crate::relay::serve::Source;
-use crate::relay::serve::announcer::Announcer;
 use crate::relay::serve::handshake::Handshake;
 use crate::relay::serve::requests::Desk;
-use crate::relay::serve::track::Track;
-use crate::relay::wire::control::{
-    Estimate, Hello, Message, POLICY_BYTES_MAX, Position, Purpose, Subscribe,
-};
+use crate::relay::serve::session::Session;
+use crate::relay::wire::control::{Estimate, Hello, Message, Purpose};
 use crate::relay::{Role, Status, priority};
-use crate::runtime::{TaskScope, clock};
+use crate::runtime::TaskScope;
 
 pub(in crate::relay) use crate::relay::serve::announcer::View;
 
@@ -49,10 +44,10 @@ pub(super) struct Child {
     pub(super) metrics: Arc<ServeMetrics>,
     hello: Hello,
     /// What the other node is to this one.
-    role: Role,
-    estimate: Mutex<Option<Estimate>>,
-    report: Mutex<Bytes>,
-    subscriptions: AtomicUsize,
+    pub(super) role: Role,
+    pub(super) estimate: Mutex<Option<Estimate>>,
+    pub(super) report: Mutex<Bytes>,
+    pub(super) subscriptions: AtomicUsize,
 }
 
 /// Permits for groups that are not at the live edge. Sound does not queue behind pictures, nor
@@ -95,7 +90,7 @@ impl Child {
     }
 
     /// True when the child knows messages of version 2.
-    fn is_current(&self) -> bool {
+    pub(super) fn is_current(&self) -> bool {
         self.hello.version >= 2
     }
 }
@@ -241,15 +236,7 @@ async fn session(
     scope.spawn("relay.serve.requests", desk.serve_all());
     let (node, address) = (&child.hello.node, child.connection.remote_address());
     tracing::info!(child = %node, %address, version = child.hello.version, "child connected");
-    Session {
-        source,
-        child,
-        announcer: Announcer::new(view),
-        subscriptions: HashMap::new(),
-        scope,
-    }
-    .run(reader)
-    .await
+    Session::new(source, child, view, scope).run(reader).await
 }
 
 impl Child {
@@ -259,167 +246,6 @@ impl Child {
             .send(message)
             .await
             .map_err(|_| Error::PeerGone("the control stream ended".into()))
-    }
-}
-
-/// The control loop of one child.
-struct Session<'a> {
-    source: &'a Arc<Source>,
-    child: Arc<Child>,
-    announcer: Announcer,
-    /// The scope of each subscription's tasks; dropping it ends them.
-    subscriptions: HashMap<u64, TaskScope>,
-    scope: &'a TaskScope,
-}
-
-impl Session<'_> {
-    async fn run(mut self, mut reader: control::Reader) -> Result<(), Error> {
-        let mut changes = self.source.store.changes();
-        let mut routes = self.source.rooms.changes();
-        let mut policy = self.source.policy.clone();
-        let mut drain = self.source.drain.subscribe();
-        changes.mark_changed();
-        policy.mark_changed();
-        drain.mark_changed();
-        loop {
-            tokio::select! {
-                message = reader.next() => self.handle(message?).await?,
-                Ok(()) = changes.changed() => self.announce().await?,
-                Ok(()) = routes.changed() => self.announce().await?,
-                Ok(()) = policy.changed() => {
-                    let policy = policy.borrow_and_update().clone();
-                    self.say_policy(policy).await?;
-                }
-                Ok(()) = drain.changed() => {
-                    let deadline = *drain.borrow_and_update();
-                    self.say_goodbye(deadline).await?;
-                }
-            }
-        }
-    }
-
-    async fn announce(&mut self) -> Result<(), Error> {
-        // A node that goes down gives its rooms up; its children find them elsewhere.
-        if self.scope.shutdown().is_requested() {
-            return Ok(());
-        }
-        for message in self.announcer.update(self.source) {
-            self.child.say(message).await?;
-        }
-        Ok(())
-    }
-
-    async fn say_policy(&self, policy: Bytes) -> Result<(), Error> {
-        if policy.is_empty() || !self.child.is_current() || self.child.role != Role::Child {
-            return Ok(());
-        }
-        if policy.len() > POLICY_BYTES_MAX {
-            tracing::error!(
-                bytes = policy.len(),
-                "policy too long for the relay: not passed on"
-            );
-            return Ok(());
-        }
-        self.child.say(Message::Policy(policy)).await
-    }
-
-    async fn say_goodbye(&self, deadline: Option<clock::Instant>) -> Result<(), Error> {
-        let Some(deadline) = deadline.filter(|_| self.child.is_current()) else {
-            return Ok(());
-        };
-        let left = deadline.saturating_duration_since(clock::now());
-        let goodbye = Message::Goaway {
-            reason: "the node drains".into(),
-            deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-        };
-        self.child.say(goodbye).await
-    }
-
-    async fn handle(&mut self, message: Message) -> Result<(), Error> {
-        match message {
-            Message::Subscribe(subscribe) => self.subscribe(subscribe).await?,
-            Message::Unsubscribe { subscription } => {
-                if let Some(scope) = self.subscriptions.remove(&subscription) {
-                    scope.shutdown().request();
-                }
-                self.count();
-            }
-            Message::Ping(ping) => {
-                let received_us = clock::unix_us();
-                *self.child.estimate.lock() = ping.estimate;
-                let pong = Message::Pong {
-                    sent_us: ping.sent_us,
-                    received_us,
-                    answered_us: clock::unix_us(),
-                };
-                self.child.say(pong).await?;
-            }
-            Message::Report(report) => *self.child.report.lock() = report,
-            Message::Probe { broadcast, track } => {
-                let found = self.announcer.broadcast(broadcast);
-                let newest = found.and_then(|found| found.track(&track)?.newest());
-                let newest = newest.map(|(group, frames)| Position {
-                    group,
-                    frames: frames as u64,
-                });
-                let progress = Message::Progress { broadcast, newest };
-                self.child.say(progress).await?;
-            }
-            _ => return Err(Error::Protocol("a message that only parents send")),
-        }
-        Ok(())
-    }
-
-    async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Error> {
-        let subscription = subscribe.subscription;
-        if subscription == 0 || self.subscriptions.contains_key(&subscription) {
-            return Err(Error::Protocol("a subscription number that is taken"));
-        }
-        let full = self.subscriptions.len() >= self.source.config.subscriptions_max;
-        let track = self.find(&subscribe).filter(|_| !full);
-        let Some(consumer) = track else {
-            return self
-                .child
-                .say(Message::SubscribeError { subscription })
-                .await;
-        };
-        let scope = TaskScope::under(self.scope.shutdown());
-        let track = Arc::new(Track {
-            subscription,
-            consumer,
-            child: self.child.clone(),
-        });
-        let tasks = scope.clone();
-        self.scope.spawn("relay.serve.track", async move {
-            tokio::select! {
-                () = track.follow(subscribe.start, &tasks) => {}
-                () = tasks.shutdown().requested() => {}
-            }
-        });
-        self.subscriptions.insert(subscription, scope);
-        self.count();
-        Ok(())
-    }
-
-    fn find(&self, subscribe: &Subscribe) -> Option<live::track::Consumer> {
-        self.announcer
-            .broadcast(subscribe.broadcast)?
-            .track(&subscribe.track)
-    }
-
-    fn count(&self) {
-        let now = self.subscriptions.len();
-        let before = self.child.subscriptions.swap(now, Ordering::Relaxed);
-        let difference = now.cast_signed() - before.cast_signed();
-        let difference = i64::try_from(difference).unwrap_or_default();
-        self.source.metrics.subscriptions.inc_by(difference);
-    }
-}
-
-impl Drop for Session<'_> {
-    fn drop(&mut self) {
-        self.subscriptions.clear();
-        self.count();
     }
 }
 

@@ -11,6 +11,7 @@ mod child;
 mod fetch;
 mod handshake;
 mod requests;
+mod session;
 mod source;
 mod track;
 
