@@ -72,7 +72,7 @@ test("a slow link and a host that pauses are named", { timeout: 150_000 }, async
 
   const command = ["why", ROOM, "--edge", network.leaf.admin];
   const told = await run(t, BINARY, command);
-  assert.match(told.stdout, /origin-1 → edge-2/);
+  assert.match(told.stdout, /origin-\d+ → edge-\d+/);
   assert.match(told.stdout, /usual p95/);
   const unknown = await run(t, BINARY, ["why", "nobody", "--edge", network.leaf.admin]);
   assert.equal(unknown.code, 1);
