@@ -248,8 +248,17 @@ test("an order outlives its page and its edge", { timeout: 180_000 }, async (t) 
     );
   /** An order that the first edge takes and never answers. */
   const orderInVain = async (wish) => {
-    await page.evaluate(enterByLibrary, edges);
-    await until("in the room", () => page.evaluate(() => window.room.state.name === "open"));
+    // An edge that has only just come back may not know the room yet; the page goes past it then.
+    await until(
+      "in the room, on the first edge",
+      async () => {
+        await page.evaluate(() => window.room?.close());
+        await page.evaluate(enterByLibrary, edges);
+        await until("in the room", () => page.evaluate(() => window.room.state.name === "open"));
+        return (await page.evaluate(() => window.room.state.edge)) === first.http;
+      },
+      { seconds: 30 },
+    );
     first.process.child.kill("SIGSTOP");
     const key = await order(wish);
     await sleep(500);
