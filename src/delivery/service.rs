@@ -37,7 +37,7 @@ impl Worker {
         }
     }
 
-    fn flv(&self, room: &str, query: &str, pass: Option<Pass>, method: &Method) -> Response {
+    fn flv(&self, room: &str, query: &str, request: &Request) -> Response {
         if self.halls.is_draining() {
             return reply::busy(1, "this node is going down: try another one");
         }
@@ -46,10 +46,14 @@ impl Worker {
             return hls::no_room();
         };
         let query = flv::Query::parse(query);
-        let body = query.and_then(|query| self.halls.body(broadcast, &query, pass));
+        let body = query.and_then(|query| {
+            let pass = request.extensions.get::<Pass>().cloned();
+            self.halls.body(broadcast, &query, pass, request.upgrade)
+        });
         match body {
             // The length is not known and nobody shall sit down for a head alone.
-            Ok(_) if *method == Method::HEAD => reply::live(reply::FLV, Body::empty()),
+            Ok(_) if request.method == Method::HEAD => reply::live(reply::FLV, Body::empty()),
+            Ok(body @ Body::Duplex(_)) => Response::new(body),
             Ok(body) => reply::live(reply::FLV, body),
             Err(refusal) => refused(&refusal),
         }
@@ -97,10 +101,7 @@ impl Service for Worker {
                 });
             }
             Some(Route::Index { room }) => return self.answers.index(room, conditions.gzip),
-            Some(Route::Flv { room }) => {
-                let pass = request.extensions.get::<Pass>().cloned();
-                self.flv(room, query, pass, &request.method)
-            }
+            Some(Route::Flv { room }) => self.flv(room, query, &request),
             Some(Route::Rooms) => {
                 let list = List::of(
                     &inner.store,

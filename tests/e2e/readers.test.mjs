@@ -1,16 +1,23 @@
 // Players and clients that are not ours read what we serve.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "node:test";
 
+import { WebSocket } from "ws";
+
+import { browser } from "./harness/browser.mjs";
 import { push } from "./harness/encoder.mjs";
 import { bytes, playlist, playlistOf, renditions } from "./harness/hls.mjs";
-import { dev } from "./harness/node.mjs";
+import { dev, folder } from "./harness/node.mjs";
 import { run } from "./harness/process.mjs";
 import { BINARY, PYTHON } from "./harness/settings.mjs";
-import { until } from "./harness/wait.mjs";
+import { sleep, until } from "./harness/wait.mjs";
 
 const ROOM = "show";
+const MPEGTS = new URL("../../web/node_modules/mpegts.js/dist/mpegts.js", import.meta.url).pathname;
 
 test("readers of one show", { timeout: 180_000 }, async (t) => {
   const { urls } = await dev(t);
@@ -55,6 +62,34 @@ test("readers of one show", { timeout: 180_000 }, async (t) => {
     assert.match(packets[0].flags, /K/);
     const times = packets.map(({ dts_time }) => Number(dts_time));
     assert.ok(times.every((time, i) => i === 0 || time >= times[i - 1]), `${times}`);
+  });
+
+  for (const base of [flv, `${secure}/live/${ROOM}.flv`]) {
+    const url = `${base.replace(/^http/, "ws")}?start=live`;
+    await t.test(`the messages of ${url.split(":")[0]}: are one FLV file`, async (t) => {
+      const file = join(folder(t), "show.flv");
+      writeFileSync(file, await messages(t, url, { seconds: 3 }));
+      const args = ["-v", "warning", "-xerror", "-i", file, "-f", "null", "-"];
+      const { code, stderr } = await run(t, "ffmpeg", args);
+      assert.equal(code, 0, stderr);
+      assert.doesNotMatch(stderr, /non-monoton|invalid|corrupt|error/i);
+    });
+  }
+
+  await t.test("mpegts.js plays by WebSocket", async (t) => {
+    const page = await (await browser(t)).newPage();
+    await page.goto(base, { waitUntil: "domcontentloaded" });
+    await page.addScriptTag({ path: MPEGTS });
+    await page.evaluate((url) => {
+      document.body.innerHTML = "<video muted></video>";
+      const player = window.mpegts.createPlayer({ type: "flv", isLive: true, url });
+      player.attachMediaElement(document.querySelector("video"));
+      player.load();
+      void player.play();
+    }, flv.replace(/^http/, "ws"));
+    await until("three seconds are played", () =>
+      page.evaluate(() => document.querySelector("video").getVideoPlaybackQuality().totalVideoFrames > 90),
+    );
   });
 
   await t.test("FLV without video carries sound only", async (t) => {
@@ -119,3 +154,16 @@ test("readers of one show", { timeout: 180_000 }, async (t) => {
     assert.match(response.headers.get("content-type"), /^application\/problem\+json/);
   });
 });
+
+/** The bytes of the binary messages of `seconds`. */
+async function messages(t, url, { seconds }) {
+  const socket = new WebSocket(url, { rejectUnauthorized: false });
+  t.after(() => socket.terminate());
+  const got = [];
+  socket.on("message", (data, isBinary) => got.push(isBinary ? data : Buffer.from("a text")));
+  await once(socket, "message", { signal: AbortSignal.timeout(10_000) });
+  await sleep(seconds * 1000);
+  socket.close();
+  await once(socket, "close", { signal: AbortSignal.timeout(10_000) });
+  return Buffer.concat(got);
+}

@@ -11,12 +11,13 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use super::hall::{Hall, House};
 use super::query::Selection;
+use super::socket::Socket;
 use super::{Config, Query, Refusal};
 use crate::auth::Pass;
 use crate::delivery::viewers::Audiences;
 use crate::live::broadcast;
 use crate::media::RoomName;
-use crate::net::http::Body;
+use crate::net::http::{Body, Sink, Upgrade};
 use crate::runtime::{Shutdown, TaskScope};
 use crate::telemetry::Metrics;
 
@@ -166,13 +167,18 @@ impl Halls {
         broadcast: broadcast::Consumer,
         query: &Query<'_>,
         pass: Option<Pass>,
+        upgrade: Option<Upgrade>,
     ) -> Result<Body, Refusal> {
         let selection = query.select(&broadcast)?;
         let halls = self.clone();
         let fast = !query.wait;
-        Ok(Body::Live(Box::new(move |sink| {
-            halls.hall(broadcast, selection).enter(sink, fast, pass);
-        })))
+        let enter = move |sink| halls.hall(broadcast, selection).enter(sink, fast, pass);
+        Ok(match upgrade {
+            Some(Upgrade::WebSocket) => Body::Duplex(Box::new(move |duplex| {
+                enter(Sink::Connection(Box::new(Socket::new(duplex))));
+            })),
+            Some(Upgrade::WebTransport) | None => Body::Live(Box::new(enter)),
+        })
     }
 
     fn hall(self: Rc<Self>, broadcast: broadcast::Consumer, selection: Selection) -> Rc<Hall> {

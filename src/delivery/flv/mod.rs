@@ -1,4 +1,4 @@
-//! HTTP-FLV: frames to many viewers the moment they arrive.
+//! HTTP-FLV and WebSocket-FLV: frames to many viewers the moment they arrive.
 //!
 //! All viewers of a worker who watch the same rendition in the same way sit in one hall. Its feed
 //! reads the tracks once and makes each tag once; a frame costs one wake of the hall's task and one
@@ -17,6 +17,7 @@ mod lane;
 mod leaving;
 mod query;
 mod settling;
+mod socket;
 mod viewer;
 
 use serde::{Deserialize, Serialize};

@@ -22,7 +22,7 @@ use crate::runtime::clock::Instant;
 
 /// Buffers in one vectored write: the kernel copies up to 8 without an allocation of its own, and
 /// more than 64 bring nothing.
-const SLICES_MAX: usize = 64;
+pub(super) const SLICES_MAX: usize = 64;
 /// How far a viewer may lie behind the live edge before it is skipped forward, in milliseconds.
 pub(super) const BEHIND_MS_MAX: i64 = 2000;
 

@@ -13,7 +13,7 @@ mod reader;
 mod writer;
 
 pub use reader::{Event, Fault, Reader};
-pub use writer::{CONTROL_BYTES_MAX, close, frame, ping, pong};
+pub use writer::{CONTROL_BYTES_MAX, close, frame, head, ping, pong};
 
 /// The longest message of a peer, in bytes: an order of 16 KB with every byte escaped twice.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 10;

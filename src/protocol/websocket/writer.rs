@@ -14,6 +14,11 @@ pub fn frame(out: &mut Vec<u8>, is_text: bool, payload: &[u8]) {
     write(out, OpCode::Data(data), payload);
 }
 
+/// Appends the head of a binary message of `payload_bytes` to `out`; the payload follows it.
+pub fn head(out: &mut Vec<u8>, payload_bytes: u64) {
+    write_head(out, OpCode::Data(Data::Binary), payload_bytes);
+}
+
 /// A ping; peers answer it with the same payload.
 #[must_use]
 pub fn ping() -> Vec<u8> {
@@ -43,11 +48,15 @@ fn control(kind: Control, payload: &[u8]) -> Vec<u8> {
 }
 
 fn write(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+    write_head(out, opcode, payload.len() as u64);
+    out.extend_from_slice(payload);
+}
+
+fn write_head(out: &mut Vec<u8>, opcode: OpCode, payload_bytes: u64) {
     let head = FrameHeader {
         opcode,
         ..FrameHeader::default()
     };
-    head.format(payload.len() as u64, out)
+    head.format(payload_bytes, out)
         .expect("writing into a Vec cannot fail");
-    out.extend_from_slice(payload);
 }
