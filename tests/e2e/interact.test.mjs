@@ -259,7 +259,7 @@ test("an order outlives its page and its edge", { timeout: 180_000 }, async (t) 
       },
       { seconds: 30 },
     );
-    first.process.child.kill("SIGSTOP");
+    await first.process.suspend();
     const key = await order(wish);
     await sleep(500);
     assert.equal(await page.evaluate(() => window.room.orders.at(-1).state), "pending");

@@ -83,7 +83,7 @@ test("a backup encoder goes on within two seconds and a key interval", { timeout
   assert.equal((await ingest(top)).publishers.length, 2);
 
   // It hangs: its connection stays and nothing comes.
-  primary.child.kill("SIGSTOP");
+  await primary.suspend();
   t.after(() => primary.child.kill("SIGCONT"));
   const stopped = performance.now();
   await onAir(top, "backup", { everyMs: 50 });

@@ -2,7 +2,10 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+
+import { until } from "./wait.mjs";
 
 const LINES_MAX = 5_000;
 const GRACE_MS = 15_000;
@@ -46,6 +49,14 @@ export class Process {
     const result = await this.exited;
     clearTimeout(killer);
     return result;
+  }
+
+  /** Stops it where it is (SIGSTOP), and waits until none of its threads runs any more. */
+  async suspend() {
+    this.child.kill("SIGSTOP");
+    const tasks = `/proc/${this.child.pid}/task`;
+    const stands = (id) => /\) T /.test(readFileSync(`${tasks}/${id}/stat`, "utf8"));
+    await until("all threads stand", () => readdirSync(tasks).every(stands), { everyMs: 5 });
   }
 
   /** The last lines of both streams, for messages. */
