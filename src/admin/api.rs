@@ -116,6 +116,7 @@ pub(super) fn router(sources: Arc<Sources>) -> Router {
         .route("/api/v1/deny", get(deny::list).post(deny::add))
         .route("/api/v1/deny/{id}", delete(deny::remove))
         .route("/api/v1/drain", get(drain::state).post(drain::begin))
+        .route("/api/v1/upgrade", post(drain::upgrade))
         .route(
             "/api/v1/openapi.json",
             get(|| async { Json(openapi::document()) }),

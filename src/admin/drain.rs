@@ -32,8 +32,17 @@ pub struct Wish {
 pub struct Stops {
     /// The node's drain.
     pub drain: Drain,
-    /// Takes wishes for one; nobody reads more than the first.
-    pub wishes: mpsc::Sender<Wish>,
+    /// Takes what is asked for; more than one at a time is one.
+    pub asked: mpsc::Sender<Asked>,
+}
+
+/// What an operator asks of a node as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// To send everybody away, and to end.
+    Drain(Wish),
+    /// To let another process take its place, of the program as it is on disk now.
+    Upgrade,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,9 +55,9 @@ struct Body {
 impl Stops {
     /// For a drain, with whoever shall begin it.
     #[must_use]
-    pub fn new(drain: Drain) -> (Self, mpsc::Receiver<Wish>) {
-        let (wishes, asked) = mpsc::channel(1);
-        (Self { drain, wishes }, asked)
+    pub fn new(drain: Drain) -> (Self, mpsc::Receiver<Asked>) {
+        let (asked, asks) = mpsc::channel(1);
+        (Self { drain, asked }, asks)
     }
 }
 
@@ -65,9 +74,20 @@ pub(super) async fn begin(State(desk): Desk, body: Bytes) -> Result<Response, Fa
     };
     let wish = wish(body).map_err(|detail| Fault::new(StatusCode::BAD_REQUEST, detail))?;
     // A full queue means that somebody has asked already.
-    if !desk.stops.drain.is_begun() && desk.stops.wishes.try_send(wish).is_ok() {
+    if !desk.stops.drain.is_begun() && desk.stops.asked.try_send(Asked::Drain(wish)).is_ok() {
         desk.stops.drain.begun().await;
     }
+    Ok((StatusCode::ACCEPTED, Json(describe(&desk))).into_response())
+}
+
+/// `POST /api/v1/upgrade`: asks the node to let another process take its place. When that fails,
+/// the node serves on and shows why.
+pub(super) async fn upgrade(State(desk): Desk) -> Result<Response, Fault> {
+    if desk.stops.drain.is_begun() {
+        let detail = "this process drains already";
+        return Err(Fault::new(StatusCode::CONFLICT, detail));
+    }
+    let _asked_already = desk.stops.asked.try_send(Asked::Upgrade).is_err();
     Ok((StatusCode::ACCEPTED, Json(describe(&desk))).into_response())
 }
 

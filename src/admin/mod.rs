@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use api::{NodeInfo, Sources};
 pub use configuration::{Configuration, Loaded};
-pub use drain::{DEADLINE_SECONDS_MAX, Stops, Wish};
+pub use drain::{Asked, DEADLINE_SECONDS_MAX, Stops, Wish};
 pub use fleet::Fleet;
 pub use server::Server;
 

@@ -49,6 +49,7 @@ pub(super) fn document() -> Value {
                 &json!({ "state": "confirmed", "reference": "A-17" }),
             ),
             "/api/v1/drain": drain(),
+            "/api/v1/upgrade": upgrade(),
             "/api/v1/peers": object("The relay's links: parents and children."),
             "/api/v1/fleet": object(
                 "This node's report, with those of all nodes below it; made anew every 2 s.",
@@ -104,6 +105,12 @@ fn deny() -> Value {
     responses["507"] = json!({ "description": "The list is full." });
     path["get"] = object("The deny list: all entries in force, with their authors.")["get"].take();
     path
+}
+
+/// The upgrade in place.
+fn upgrade() -> Value {
+    let summary = "Lets the program as it is on disk now take this process's place.";
+    posted(summary, &json!({}))
 }
 
 /// The drain: its state, and its beginning.

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::admin::{Config, Error, Sources, api, browser, console, fleet};
 use crate::auth::Gate;
-use crate::net::{self, socket};
+use crate::net::{self, Drain, socket};
 use crate::runtime::{Shutdown, TaskScope, clock};
 
 /// Open connections; further ones wait in the kernel's queue. 64: a few scrapers and dashboards.
@@ -62,7 +62,7 @@ impl Server {
             address,
             source,
         };
-        let listener = socket::tcp(address, false).map_err(fault)?;
+        let listener = socket::listener(address).map_err(fault)?;
         let taken = listener.local_addr().map_err(fault)?;
         Ok(Some(Self {
             listener,
@@ -122,6 +122,7 @@ impl Server {
                 }
             }
         });
+        let drain = sources.stops.drain.clone();
         let router = api::router(sources.clone())
             .layer(guard)
             .merge(console::router())
@@ -133,10 +134,21 @@ impl Server {
         );
         tokio::select! {
             () = accept(listener, router, &scope) => {}
+            () = succeeded(&drain) => {}
             () = shutdown.requested() => {}
         }
+        // Who is connected may watch the drain to its end.
+        shutdown.requested().await;
         scope.finish(LAST_WAIT).await;
         Ok(())
+    }
+}
+
+/// Waits until another process has the listeners.
+async fn succeeded(drain: &Drain) {
+    drain.begun().await;
+    if !drain.has_successor() {
+        std::future::pending::<()>().await;
     }
 }
 

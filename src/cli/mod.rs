@@ -46,8 +46,18 @@ pub fn main() -> ExitCode {
             };
             run::dev(&options, &dev.overrides.all())
         }
-        Command::Origin(file) => run::node(&file.config, Role::Origin, &file.overrides.all()),
-        Command::Edge(file) => run::node(&file.config, Role::Edge, &file.overrides.all()),
+        Command::Origin(file) => run::node(
+            &file.config,
+            Role::Origin,
+            &file.overrides.all(),
+            file.take_over,
+        ),
+        Command::Edge(file) => run::node(
+            &file.config,
+            Role::Edge,
+            &file.overrides.all(),
+            file.take_over,
+        ),
         Command::Check(file) => check::run(&file.config, file.role),
         Command::Token(token) => token.run(),
         Command::Probe(probe) => probe.run(),

@@ -9,14 +9,14 @@ use crate::node::{self, ConfigOrigin, DevOptions, Role};
 
 /// Runs one node from its file until a signal.
 #[expect(clippy::print_stderr, reason = "the faults of the file")]
-pub fn node(path: &Path, role: Role, overrides: &[Override]) -> ExitCode {
+pub fn node(path: &Path, role: Role, overrides: &[Override], take_over: bool) -> ExitCode {
     match Config::load(path, role, overrides) {
         Ok(config) => {
             let origin = ConfigOrigin {
                 path: path.to_owned(),
                 overrides: overrides.to_vec(),
             };
-            code(node::run(config, role, origin))
+            code(node::run(config, role, origin, take_over))
         }
         Err(error) => {
             eprintln!("{error}");

@@ -71,6 +71,9 @@ pub struct NodeFile {
     /// The configuration file (TOML); config/ in the source tree holds annotated ones
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Takes the place of the process that started this one; see docs/OPERATIONS.md
+    #[arg(long, hide = true)]
+    pub take_over: bool,
     #[command(flatten)]
     pub overrides: Overrides,
 }

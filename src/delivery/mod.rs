@@ -23,6 +23,7 @@ mod rooms;
 mod route;
 mod service;
 mod viewers;
+mod warmth;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -95,6 +95,13 @@ impl Drain {
         }
     }
 
+    /// True when another process has the listeners.
+    #[must_use]
+    pub fn has_successor(&self) -> bool {
+        self.terms()
+            .is_some_and(|terms| terms.onward == Onward::Successor)
+    }
+
     /// True when newcomers have to look for another node themselves.
     #[must_use]
     pub fn turns_away(&self) -> bool {

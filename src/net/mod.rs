@@ -6,11 +6,13 @@
 //! - A connection lives and dies on the worker that accepted it; workers share no lock (D3).
 //! - Every connection is admitted against a bound before a byte of it is read.
 
+pub mod acme;
 mod admission;
 mod buckets;
 mod congestion;
 mod drain;
 mod error;
+pub mod heritage;
 pub mod http;
 pub mod listen;
 pub mod proxy;

@@ -4,7 +4,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::UdpSocket;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tracing::Instrument as _;
 
 use crate::net::Congestion;
 use crate::net::admission::{Admission, Admitted};
+use crate::net::heritage::{Handover, Port};
 use crate::net::http::front::{Front, Link};
 use crate::net::http::{Protocol, http3};
 use crate::runtime::clock;
@@ -93,14 +93,8 @@ impl Settings {
     }
 
     /// The endpoint of one worker, in whose runtime this is called.
-    pub(super) fn endpoint(&self, socket: UdpSocket) -> io::Result<Endpoint> {
-        let runtime = Arc::new(quinn::TokioRuntime);
-        Endpoint::new(
-            self.endpoint.clone(),
-            Some(self.server.clone()),
-            socket,
-            runtime,
-        )
+    pub(super) fn endpoint(&self, port: Port) -> io::Result<(Endpoint, Handover)> {
+        port.endpoint(self.endpoint.clone(), Some(self.server.clone()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! spreads connections over the workers (SO_REUSEPORT); a connection stays where it was accepted.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio::sync::oneshot;
 
+use crate::net::heritage::Port;
 use crate::net::http::{Config, Metrics, Service};
 use crate::net::tls::{self, ServerCertificates};
 use crate::net::worker::{Sockets, Worker};
@@ -64,32 +65,29 @@ impl Server {
             0 => thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let plain = share("http.listen", config.listen, workers, bind_tcp)?;
+        let plain = bind_tcp("http.listen", config.listen, workers)?;
         let tls_listen = config.tls_listen.filter(|_| certificates.is_some());
         let (tls, quic) = if config.http3 {
-            share_both(tls_listen, workers)?
+            bind_both(tls_listen, workers)?
         } else {
             (
-                share("http.tls_listen", tls_listen, workers, bind_tcp)?,
-                Shared::default(),
+                bind_tcp("http.tls_listen", tls_listen, workers)?,
+                Vec::new(),
             )
         };
         let addresses = LocalAddresses {
-            plain: plain.address,
-            tls: tls.address,
-            quic: quic.address,
+            plain: address_of(&plain),
+            tls: address_of(&tls),
+            quic: quic
+                .first()
+                .and_then(|port| port.socket().local_addr().ok()),
         };
-        let mut all = (
-            plain.sockets.into_iter(),
-            tls.sockets.into_iter(),
-            quic.sockets.into_iter(),
-        );
-        let workers = (0..workers).map(|index| -> (Sockets, MakeService) {
-            let sockets = Sockets {
-                plain: all.0.next(),
-                tls: all.1.next(),
-                quic: all.2.next(),
-            };
+        let mut all: Vec<Sockets> = (0..workers).map(|_| Sockets::default()).collect();
+        deal(plain, &mut all, |sockets| &mut sockets.plain);
+        deal(tls, &mut all, |sockets| &mut sockets.tls);
+        deal(quic, &mut all, |sockets| &mut sockets.quic);
+        let workers = all.into_iter().enumerate();
+        let workers = workers.map(|(index, sockets)| -> (Sockets, MakeService) {
             let make_service = make_service.clone();
             (sockets, Box::new(move || make_service(index)))
         });
@@ -172,75 +170,64 @@ fn start(
     })
 }
 
-/// One socket for each worker on one address.
-struct Shared<T> {
-    address: Option<SocketAddr>,
-    sockets: Vec<T>,
-}
-
-impl<T> Default for Shared<T> {
-    fn default() -> Self {
-        Self {
-            address: None,
-            sockets: Vec::new(),
-        }
-    }
-}
-
-/// Binds `address` once for each worker by `bind(address, reuse_port)`, which also says where.
-fn share<T>(
+/// Binds `address` for `workers` workers.
+fn bind_tcp(
     key: &'static str,
     address: Option<SocketAddr>,
     workers: usize,
-    bind: impl Fn(SocketAddr, bool) -> io::Result<(SocketAddr, T)>,
-) -> Result<Shared<T>, Error> {
+) -> Result<Vec<TcpListener>, Error> {
     let Some(address) = address else {
-        return Ok(Shared::default());
+        return Ok(Vec::new());
     };
-    let all = || {
-        // SO_REUSEPORT would let two nodes share a port without a word: ask for it alone first.
-        let (found, _) = bind(address, false)?;
-        let sockets = (0..workers).map(|_| bind(found, true).map(|(_, socket)| socket));
-        io::Result::Ok(Shared {
-            address: Some(found),
-            sockets: sockets.collect::<Result<_, _>>()?,
-        })
-    };
-    all().map_err(|source| Error::Bind {
+    let fault = |source| Error::Bind {
         key,
         address,
         source,
-    })
+    };
+    socket::listeners(address, workers).map_err(fault)
 }
 
 /// Binds TCP and UDP to the same port, trying others while the port is ours to choose.
-fn share_both(
+fn bind_both(
     address: Option<SocketAddr>,
     workers: usize,
-) -> Result<(Shared<TcpListener>, Shared<UdpSocket>), Error> {
+) -> Result<(Vec<TcpListener>, Vec<Port>), Error> {
     let key = "http.tls_listen";
     let mut tries = 0;
     loop {
-        let tcp = share(key, address, workers, bind_tcp)?;
-        match share(key, tcp.address, workers, bind_udp) {
+        let tcp = bind_tcp(key, address, workers)?;
+        let Some(found) = address_of(&tcp) else {
+            return Ok((tcp, Vec::new()));
+        };
+        match socket::ports(found, workers, QUIC_BUFFER_BYTES) {
+            Ok(udp) => return Ok((tcp, udp)),
             Err(_)
                 if address.is_some_and(|address| address.port() == 0) && tries < PORT_TRIES_MAX =>
             {
-                tries += 1
+                tries += 1;
             }
-            udp => return Ok((tcp, udp?)),
+            Err(source) => {
+                let address = found;
+                return Err(Error::Bind {
+                    key,
+                    address,
+                    source,
+                });
+            }
         }
     }
 }
 
-fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<(SocketAddr, TcpListener)> {
-    let listener = socket::tcp(address, reuse_port)?;
-    Ok((listener.local_addr()?, listener))
+fn address_of(listeners: &[TcpListener]) -> Option<SocketAddr> {
+    listeners.first()?.local_addr().ok()
 }
 
-fn bind_udp(address: SocketAddr, reuse_port: bool) -> io::Result<(SocketAddr, UdpSocket)> {
-    let socket = socket::udp(address, reuse_port, QUIC_BUFFER_BYTES)?;
-    Ok((socket.local_addr()?, socket))
+/// Deals the sockets out to the workers, one after the other.
+fn deal<T>(sockets: Vec<T>, workers: &mut [Sockets], pile: impl Fn(&mut Sockets) -> &mut Vec<T>) {
+    let count = workers.len();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        pile(&mut workers[index % count]).push(socket);
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use crate::net::heritage::{self, Port};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections that may wait for `accept`. A join storm of 1,000 viewers arrives in a few wakes of
@@ -15,6 +16,51 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(60))
     .with_interval(Duration::from_secs(15))
     .with_retries(3);
+
+/// A listener on `address` that nobody else shares; the one that the process before had, if it had
+/// one. It is handed on to the process after.
+pub fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = match heritage::take_tcp(address).pop() {
+        Some(listener) => listener,
+        None => tcp(address, false)?,
+    };
+    heritage::keep_tcp(&listener);
+    Ok(listener)
+}
+
+/// At least `count` listeners on one address, among which the kernel spreads connections: those
+/// that the process before had, and further ones. They are handed on to the process after.
+pub(super) fn listeners(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = heritage::take_tcp(address);
+    let mut address = address;
+    if listeners.is_empty() {
+        // SO_REUSEPORT would let two nodes share a port without a word: ask for it alone first.
+        address = tcp(address, false)?.local_addr()?;
+    }
+    while listeners.len() < count {
+        listeners.push(tcp(address, true)?);
+    }
+    listeners.iter().for_each(heritage::keep_tcp);
+    Ok(listeners)
+}
+
+/// The same for UDP, with kernel buffers of `buffer_bytes`.
+pub(super) fn ports(
+    address: SocketAddr,
+    count: usize,
+    buffer_bytes: usize,
+) -> io::Result<Vec<Port>> {
+    let mut ports = heritage::take_udp(address);
+    let mut address = address;
+    if ports.is_empty() {
+        address = udp(address, false, 0)?.local_addr()?;
+    }
+    while ports.len() < count {
+        ports.push(Port::new(udp(address, true, buffer_bytes)?));
+    }
+    ports.iter().for_each(heritage::keep_udp);
+    Ok(ports)
+}
 
 /// A non-blocking TCP listener on `address`. `reuse_port` lets the workers of one process share the
 /// port.

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
 use crate::net::admission::{Admission, Admitted};
+use crate::net::heritage;
 use crate::net::http::direct::Shared;
 use crate::net::http::front::{Front, Link};
 use crate::net::http::http2::{self, Rewound};
@@ -52,6 +53,7 @@ impl Listener {
     }
 
     async fn accept(&self) {
+        heritage::latch().opened().await;
         let mut pause = ACCEPT_PAUSE;
         loop {
             match self.socket.accept().await {

@@ -1,12 +1,12 @@
 //! One worker: a thread, its runtime, its listeners and all connections they accept.
 
 use std::io;
-use std::net::{TcpListener, UdpSocket};
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::OptionFuture;
+use futures_util::future::join_all;
 use http::HeaderValue;
 use tokio::runtime;
 use tokio::task::LocalSet;
@@ -16,17 +16,20 @@ use tracing::Instrument as _;
 
 use crate::net::Drain;
 use crate::net::admission::Admission;
+use crate::net::heritage::Port;
 use crate::net::http::front::Front;
 use crate::net::http::{Config, Metrics, ProxyProtocol, Service};
 use crate::net::quic::{self, Handshakes};
 use crate::net::tcp;
 use crate::runtime::{Shutdown, TaskScope, clock};
 
-/// The listening sockets of one worker.
+/// The listening sockets of one worker: one of each kind, or more when it follows a process with
+/// more workers.
+#[derive(Default)]
 pub(super) struct Sockets {
-    pub(super) plain: Option<TcpListener>,
-    pub(super) tls: Option<TcpListener>,
-    pub(super) quic: Option<UdpSocket>,
+    pub(super) plain: Vec<TcpListener>,
+    pub(super) tls: Vec<TcpListener>,
+    pub(super) quic: Vec<Port>,
 }
 
 /// What a worker is made of, before it has a thread.
@@ -76,35 +79,28 @@ impl Worker {
                 () = leaving.requested() => {}
             }
         });
-        let listener = |socket: Option<TcpListener>, tls: Option<TlsAcceptor>| {
-            let listen = |socket| -> io::Result<tcp::Listener> {
+        let listen = |sockets: Vec<TcpListener>, tls: Option<TlsAcceptor>| {
+            let listener = |socket| -> io::Result<tcp::Listener> {
                 Ok(tcp::Listener {
                     socket: tokio::net::TcpListener::from_std(socket)?,
-                    tls,
+                    tls: tls.clone(),
                     send_buffer_bytes: self.config.send_buffer_bytes,
                     proxied: self.config.proxy_protocol == ProxyProtocol::Require,
                     front: front.clone(),
                     admission: admission.clone(),
                 })
             };
-            socket.map(listen).transpose()
+            let listeners = sockets.into_iter().map(listener);
+            listeners.collect::<io::Result<Vec<_>>>()
         };
-        let plain = listener(sockets.plain, None)?;
-        let tls = listener(sockets.tls, self.tls.map(TlsAcceptor::from))?;
-        let quic = match sockets.quic.zip(self.quic) {
-            Some((socket, settings)) => Some(quic::Listener {
-                endpoint: settings.endpoint(socket)?,
-                handshakes: Handshakes::default(),
-                front: front.clone(),
-                admission: admission.clone(),
-            }),
-            None => None,
-        };
+        let plain = listen(sockets.plain, None)?;
+        let tls = listen(sockets.tls, self.tls.map(TlsAcceptor::from))?;
+        let quic = quic_listeners(sockets.quic, self.quic.as_ref(), &front, &admission)?;
 
         tokio::join!(
-            OptionFuture::from(plain.map(tcp::Listener::run)),
-            OptionFuture::from(tls.map(tcp::Listener::run)),
-            OptionFuture::from(quic.as_ref().map(quic::Listener::run)),
+            join_all(plain.into_iter().map(tcp::Listener::run)),
+            join_all(tls.into_iter().map(tcp::Listener::run)),
+            join_all(quic.iter().map(quic::Listener::run)),
         );
         // Nobody comes any more. When all have gone, no deadline needs to be waited for.
         tokio::select! {
@@ -115,9 +111,7 @@ impl Worker {
         let aborted = scope.finish(self.grace).await;
         // Live replies are in the hands of the service, which hears of the shutdown by itself.
         let emptied = timeout_at(deadline, admission.emptied()).await;
-        if let Some(quic) = quic {
-            quic.close().await;
-        }
+        join_all(quic.into_iter().map(quic::Listener::close)).await;
         if aborted > 0 || emptied.is_err() {
             let live = admission.open();
             tracing::info!(aborted, live, "closed connections after the grace");
@@ -126,12 +120,37 @@ impl Worker {
     }
 }
 
+/// The QUIC endpoints of a worker, with what moves them to a successor.
+fn quic_listeners(
+    ports: Vec<Port>,
+    settings: Option<&quic::Settings>,
+    front: &Rc<Front>,
+    admission: &Rc<Admission>,
+) -> io::Result<Vec<quic::Listener>> {
+    let mut listeners = Vec::new();
+    for (port, settings) in ports.into_iter().zip(settings.into_iter().cycle()) {
+        let (endpoint, handover) = settings.endpoint(port)?;
+        let shutdown = front.scope.shutdown().clone();
+        front
+            .scope
+            .spawn_local("http.handover", handover.run(shutdown));
+        listeners.push(quic::Listener {
+            endpoint,
+            handshakes: Handshakes::default(),
+            front: front.clone(),
+            admission: admission.clone(),
+        });
+    }
+    Ok(listeners)
+}
+
 /// The value of `alt-svc` (RFC 7838) while HTTP/3 is served: the same port, for a day.
 fn alt_svc(sockets: &Sockets) -> io::Result<Option<HeaderValue>> {
-    let Some(quic) = &sockets.quic else {
+    let Some(quic) = sockets.quic.first() else {
         return Ok(None);
     };
-    let value = format!("h3=\":{}\"; ma=86400", quic.local_addr()?.port());
+    let port = quic.socket().local_addr()?.port();
+    let value = format!("h3=\":{port}\"; ma=86400");
     HeaderValue::try_from(value)
         .map(Some)
         .map_err(io::Error::other)

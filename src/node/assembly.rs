@@ -14,6 +14,7 @@ use crate::delivery::{self, Delivery};
 use crate::hooks::Hooks;
 use crate::ingest::{publisher, rtmp};
 use crate::live::{Exchange, Store};
+use crate::net::acme;
 use crate::net::http::Service;
 use crate::net::tls::{Identity, ServerCertificates};
 use crate::node::certificates::{Certificates, Keeper, Loaded};
@@ -62,6 +63,7 @@ pub(super) struct Parts {
     pub(super) http_metrics: Option<net::http::Metrics>,
     pub(super) certificates: Option<Keeper>,
     pub(super) drain: net::Drain,
+    pub(super) challenges: acme::Challenges,
     pub(super) admin: Option<admin::Server>,
 }
 
@@ -150,6 +152,7 @@ impl Parts {
             http_metrics: None,
             certificates: None,
             drain: net::Drain::default(),
+            challenges: acme::Challenges::default(),
         })
     }
 
@@ -225,6 +228,7 @@ impl Parts {
         let (vitals, shutdown) = (self.vitals.clone(), scope.shutdown().clone());
         let (gate, door) = (self.services.gate.clone(), self.services.shedding.door());
         let (drain, hooks) = (self.drain.clone(), self.hooks.clone());
+        let challenges = self.challenges.clone();
         let make = move |worker| -> Rc<dyn Service> {
             let watch = vitals.attend(&shutdown);
             Rc::new(Routes {
@@ -237,6 +241,7 @@ impl Parts {
                 _watch: watch,
                 door: door.clone(),
                 drain: drain.clone(),
+                challenges: challenges.clone(),
             })
         };
         let measured = net::http::Metrics::register(metrics).filing(self.log.clone());

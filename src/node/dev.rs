@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::admin;
+use crate::admin::{self, Asked};
 use crate::net::tls::{Authority, Identity};
 use crate::node::certificates::Certificates;
 use crate::node::config::{Config, Override};
@@ -76,13 +76,23 @@ pub async fn run(options: &Options, overrides: &[Override]) -> Result<(), Error>
     }
     let wish = tokio::select! {
         signal = signals::wait() => signal.map(|()| admin::Wish::default())?,
-        wish = edge.asked_to_drain() => wish,
-        wish = origin.asked_to_drain() => wish,
+        wish = asked_to_drain(&mut edge) => wish,
+        wish = asked_to_drain(&mut origin) => wish,
     };
     scope.finish(Duration::from_secs(1)).await;
-    edge.stop(wish).await;
-    origin.stop(admin::Wish::default()).await;
+    edge.stop(wish, None).await;
+    origin.stop(admin::Wish::default(), None).await;
     Ok(())
+}
+
+/// Waits until `node` is asked to drain. It cannot be upgraded: its certificates are its own.
+async fn asked_to_drain(node: &mut Node) -> admin::Wish {
+    loop {
+        match node.asked().await {
+            Asked::Drain(wish) => return wish,
+            Asked::Upgrade => tracing::warn!("`rushlane dev` has no successor"),
+        }
+    }
 }
 
 /// The origin's half: publishing, orders, and the parent side of the relay. Its admin port is a

@@ -10,12 +10,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout_at};
 
-use crate::admin;
+use crate::admin::{self, Asked};
 use crate::delivery::Delivery;
+use crate::net::heritage::{self, Successor};
 use crate::net::{Alternate, Drain, Onward, Terms};
 use crate::node::config::Config;
 use crate::node::running::Node;
-use crate::node::{Error, notify, signals};
+use crate::node::{Error, notify, signals, succession};
 use crate::relay;
 use crate::rooms::doors::Doors;
 use crate::runtime::clock::{self, Instant};
@@ -39,8 +40,10 @@ pub(super) struct Plan {
     pub(super) alternates: Vec<Alternate>,
     /// How long a drain takes, at most.
     pub(super) grace: Duration,
+    /// How long a process drains whose place another one has taken, at most.
+    pub(super) upgrade: Duration,
     /// What operators ask for.
-    pub(super) wishes: mpsc::Receiver<admin::Wish>,
+    pub(super) asked: mpsc::Receiver<Asked>,
 }
 
 /// Those who are sent away.
@@ -49,6 +52,8 @@ pub(super) struct Peers {
     pub(super) delivery: Option<Delivery>,
     pub(super) doors: Option<Doors>,
     pub(super) children: Option<relay::Server>,
+    /// Rooms are this node's own.
+    pub(super) is_origin: bool,
     /// Ends when the last viewer has gone.
     pub(super) http: Option<JoinHandle<()>>,
 }
@@ -57,37 +62,62 @@ pub(super) struct Peers {
 ///
 /// Errors: the process cannot listen to signals.
 pub(super) async fn run(mut node: Node) -> Result<(), Error> {
-    let wish = tokio::select! {
-        signal = signals::wait() => signal.map(|()| admin::Wish::default())?,
-        wish = node.asked_to_drain() => wish,
+    let (wish, successor) = loop {
+        let asked = tokio::select! {
+            signal = signals::wait() => signal.map(|()| Asked::Drain(admin::Wish::default()))?,
+            signal = signals::upgrade() => signal.map(|()| Asked::Upgrade)?,
+            asked = node.asked() => asked,
+        };
+        let wish = match asked {
+            Asked::Drain(wish) => break (wish, None),
+            Asked::Upgrade => admin::Wish::default(),
+        };
+        tokio::select! {
+            summoned = succession::summon(&node) => match summoned {
+                Ok(successor) => break (wish, Some(successor)),
+                Err(error) => node.fails_to_upgrade(&error),
+            },
+            signal = signals::wait() => break (signal.map(|()| wish)?, None),
+        }
     };
-    notify::stopping();
+    if successor.is_none() {
+        notify::stopping();
+    }
     tokio::select! {
-        () = node.stop(wish) => Ok(()),
+        () = node.stop(wish, successor) => Ok(()),
         // Whoever says it twice does not want to wait.
         again = signals::wait() => again,
     }
 }
 
 impl Plan {
-    /// By `config`, for what comes in by `wishes`.
-    pub(super) fn new(config: &Config, wishes: mpsc::Receiver<admin::Wish>) -> Self {
+    /// By `config`, for what comes in by `asked`.
+    pub(super) fn new(config: &Config, asked: mpsc::Receiver<Asked>) -> Self {
         let alternates = config.drain.alternates.iter();
         Self {
             alternates: alternates
                 .filter_map(|url| Alternate::parse(url).ok())
                 .collect(),
             grace: Duration::from_secs(config.node.grace_seconds.into()),
-            wishes,
+            upgrade: Duration::from_secs(config.drain.upgrade_seconds.into()),
+            asked,
         }
     }
 
-    /// Waits until an operator asks for a drain.
-    pub(super) async fn asked(&mut self) -> admin::Wish {
-        match self.wishes.recv().await {
-            Some(wish) => wish,
+    /// Waits until an operator asks for something.
+    pub(super) async fn asked(&mut self) -> Asked {
+        match self.asked.recv().await {
+            Some(asked) => asked,
             // There is no admin port to ask at.
             None => std::future::pending().await,
+        }
+    }
+
+    /// The terms of a drain in favour of another process.
+    pub(super) fn succession(&self) -> Terms {
+        Terms {
+            onward: Onward::Successor,
+            deadline: clock::now() + self.upgrade,
         }
     }
 
@@ -107,11 +137,12 @@ impl Plan {
 impl Peers {
     /// Sends everybody away by `terms`; returns when they have gone, or shortly before the
     /// deadline.
-    pub(super) async fn send_away(&mut self, terms: Terms) {
+    pub(super) async fn send_away(&mut self, terms: Terms, successor: Option<Successor>) {
         let now = clock::now();
         let time = terms.deadline.saturating_duration_since(now);
         let last_call = terms.deadline - LAST_CALL.min(time / 2);
-        let stays = terms.onward == Onward::Successor;
+        // An origin's successor waits for the end of this process.
+        let stays = terms.onward == Onward::Successor && !self.is_origin;
         let spread = time / SPREAD_SHARE;
         tracing::info!(
             onward = terms.onward.as_str(),
@@ -122,6 +153,14 @@ impl Peers {
             children.drain(terms.deadline);
         }
         self.drain.begin(terms);
+        match successor {
+            Some(successor) => {
+                if let Err(error) = successor.go().await {
+                    tracing::error!(%error, "the successor has gone");
+                }
+            }
+            None => heritage::forget(),
+        }
         let children = children_gone(self.children.as_ref(), now + CHILDREN_WAIT);
         let (delivery, doors) = (self.delivery.as_ref(), self.doors.as_ref());
         let bodies = async {

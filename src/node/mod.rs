@@ -25,6 +25,7 @@ mod running;
 mod services;
 mod signals;
 mod steering;
+mod succession;
 mod vitals;
 
 use std::fmt;
@@ -32,6 +33,7 @@ use std::fmt;
 use clap::ValueEnum;
 
 use crate::node::config::{Config, Override};
+use crate::node::succession::Inheritance;
 use crate::runtime::Shutdown;
 
 pub use dev::Options as DevOptions;
@@ -66,12 +68,19 @@ impl fmt::Display for Role {
     }
 }
 
-/// Runs one node until a signal, then drains it.
+/// Runs one node until a signal, then drains it. `take_over`: the process that started this one
+/// hands its sockets on (see [`succession`]).
 ///
 /// Errors: the configuration cannot be served (a taken port, a missing file).
-pub fn run(mut config: Config, role: Role, origin: ConfigOrigin) -> Result<(), Error> {
+pub fn run(
+    mut config: Config,
+    role: Role,
+    origin: ConfigOrigin,
+    take_over: bool,
+) -> Result<(), Error> {
     services::set_log_filter(&config);
     config.settle(role);
+    let inheritance = Inheritance::take(take_over, role)?;
     let runtime = media_runtime(config.node.media_threads)?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
@@ -85,6 +94,7 @@ pub fn run(mut config: Config, role: Role, origin: ConfigOrigin) -> Result<(), E
             version = env!("CARGO_PKG_VERSION"),
             "started"
         );
+        inheritance.claim(&node).await?;
         let _signs_of_life = notify::ready(&shutdown);
         ending::run(node).await
     })

@@ -12,6 +12,7 @@ use http::{Method, StatusCode, Uri};
 use crate::auth::{Gate, Refusal, Visit};
 use crate::media::RoomName;
 use crate::net::Drain;
+use crate::net::acme::Challenges;
 use crate::net::http::{Body, Reply, Request, Response, Service, problem};
 use crate::node::joins;
 use crate::node::steering::steer;
@@ -34,10 +35,15 @@ pub(super) struct Routes {
     pub(super) door: Door,
     /// The end of them.
     pub(super) drain: Drain,
+    /// What a certificate authority looks for.
+    pub(super) challenges: Challenges,
 }
 
 impl Service for Routes {
     fn call(&self, mut request: Request) -> Reply {
+        if let Some(proof) = self.challenges.answer(request.uri.path()) {
+            return Reply::Ready(proof);
+        }
         // As the peer wrote it: where it is sent, its credentials are asked for again.
         let target = request.uri.clone();
         let to = match self.admit(&mut request) {

@@ -67,6 +67,7 @@ fn ask(method: Method, uri: &str) -> (Response, Asked, Asked) {
         gate: Gate::new(&config, &Metrics::default()).unwrap(),
         door: Controller::new(&shed::Config::default(), &Metrics::default()).door(),
         drain: Drain::default(),
+        challenges: Challenges::default(),
         rooms: Rc::new(Witness(rooms.clone())),
         viewers: Rc::new(Witness(viewers.clone())),
         _watch: TaskScope::under(&Shutdown::new()),

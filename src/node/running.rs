@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
-use crate::admin::{self, Stops, why};
-use crate::live::Exchange;
+use crate::admin::{self, Asked, Stops, why};
+use crate::delivery::Delivery;
+use crate::live::{Exchange, Store};
+use crate::net::acme::Renewer;
+use crate::net::heritage::Successor;
 use crate::node::assembly::Parts;
 use crate::node::certificates::Certificates;
 use crate::node::config::Config;
@@ -23,6 +26,7 @@ pub struct Node {
     plan: Plan,
     peers: Peers,
     exchange: Exchange,
+    store: Store,
     services: Services,
     configuration: admin::Configuration,
     metrics: Metrics,
@@ -73,17 +77,38 @@ impl Node {
         self.exchange.clone()
     }
 
-    /// Waits until an operator asks this node to drain.
-    pub async fn asked_to_drain(&mut self) -> admin::Wish {
+    /// Waits until an operator asks something of this node.
+    pub async fn asked(&mut self) -> Asked {
         self.plan.asked().await
     }
 
-    /// Drains as `wish` says and ends: see [`ending`](crate::node::ending). What has not ended at
-    /// the deadline is aborted. The admin port answers until the end.
-    pub async fn stop(mut self, wish: admin::Wish) {
-        let terms = self.plan.terms(wish);
+    /// Its broadcasts.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Its viewers, where it has some.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.peers.delivery.as_ref()
+    }
+
+    /// Shows that no other process could take this one's place.
+    pub fn fails_to_upgrade(&self, error: &std::io::Error) {
+        tracing::error!(%error, "no successor: this process serves on");
+        let detail = format!("no other process could take over: {error}");
+        self.metrics.conditions().raise("upgrade", detail);
+    }
+
+    /// Drains as `wish` says, or in favour of `successor`, and ends: see
+    /// [`ending`](crate::node::ending). What has not ended at the deadline is aborted. The admin
+    /// port answers until the end.
+    pub async fn stop(mut self, wish: admin::Wish, successor: Option<Successor>) {
+        let terms = match successor {
+            Some(_) => self.plan.succession(),
+            None => self.plan.terms(wish),
+        };
         let deadline = terms.deadline;
-        self.peers.send_away(terms).await;
+        self.peers.send_away(terms, successor).await;
         let left = deadline.saturating_duration_since(clock::now());
         let aborted = self.scope.finish(left).await;
         self.admin_shutdown.request();
@@ -125,8 +150,8 @@ impl Parts {
     /// Starts everything.
     fn run(self, config: &Config, role: Role, scope: TaskScope) -> Result<Node, Error> {
         let listeners = self.listeners();
-        let (stops, wishes) = Stops::new(self.drain.clone());
-        let plan = Plan::new(config, wishes);
+        let (stops, asked) = Stops::new(self.drain.clone());
+        let plan = Plan::new(config, asked);
         let mut sources = self.sources(role, &listeners, stops);
         sources.why = Some(self.watch(role, &scope));
         // The desk outlives the services it shows, so that a drain can be watched.
@@ -138,6 +163,9 @@ impl Parts {
         };
         if let Some(certificates) = self.certificates {
             certificates.watch(&scope);
+        }
+        if let Some(acme) = &config.http.acme {
+            Renewer::new(acme, self.challenges, &self.metrics).run(&scope);
         }
         if let Some(children) = &self.children {
             children.run(&scope);
@@ -169,6 +197,7 @@ impl Parts {
             delivery: self.delivery,
             doors: self.doors,
             children: self.children,
+            is_origin: role == Role::Origin,
             http,
         };
         Ok(Node {
@@ -178,6 +207,7 @@ impl Parts {
             plan,
             peers,
             exchange: self.exchange,
+            store: self.store,
             services: self.services,
             configuration: self.configuration,
             metrics: self.metrics,

@@ -4,6 +4,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::node::Error;
 
+/// Waits for SIGUSR2: another process shall take this one's place.
+///
+/// Errors: the process cannot listen to signals.
+pub async fn upgrade() -> Result<(), Error> {
+    let upgrade = signal(SignalKind::user_defined2());
+    let mut upgrade = upgrade.map_err(|error| Error::System("signals", error))?;
+    upgrade.recv().await;
+    Ok(())
+}
+
 /// Waits for SIGINT or SIGTERM.
 ///
 /// Errors: the process cannot listen to signals.

@@ -12,6 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 
+use crate::net::heritage::{Handover, Port};
 use crate::net::tls::Identity;
 use crate::net::{self, socket, tls};
 use crate::relay::question::CLASSES;
@@ -109,6 +110,19 @@ pub(super) fn client_config(
         .max_concurrent_bidi_streams(VarInt::from_u32(0));
     client.transport_config(Arc::new(transport));
     Ok(client)
+}
+
+/// The endpoint that children dial, on a socket that outlives the process. Needs the runtime that
+/// will drive it.
+pub(super) fn listener(
+    address: SocketAddr,
+    server: quinn::ServerConfig,
+) -> Result<(quinn::Endpoint, Handover), Error> {
+    let fault = |source| bind_fault(address, source);
+    let port = Port::bind(address, SOCKET_BYTES).map_err(fault)?;
+    warn_when_clamped(port.socket());
+    let endpoint = port.endpoint(EndpointConfig::default(), Some(server));
+    endpoint.map_err(fault)
 }
 
 /// An endpoint of its own socket. Needs the runtime that will drive it.

@@ -1,6 +1,6 @@
 //! The shelves of a node, one for each track that somebody has asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -71,6 +71,26 @@ impl Shelves {
         Some(shelf.known()?.config)
     }
 
+    /// The names of all tracks that are read, the same on all nodes.
+    pub(in crate::delivery) fn warm(&self) -> Vec<String> {
+        let all = self.all.lock();
+        let warm = all.iter().filter(|(_, shelf)| !shelf.is_cold());
+        warm.map(|(key, _)| key.name()).collect()
+    }
+
+    /// Reads the tracks of `names`; true once those that are here have something to show.
+    pub(in crate::delivery) fn warm_up(&self, names: &HashSet<String>) -> bool {
+        let mut is_warm = true;
+        for broadcast in self.store.shows() {
+            for track in broadcast.tracks() {
+                if names.contains(&Key::new(&broadcast, &track).name()) {
+                    is_warm &= self.open(&broadcast, &track).known().is_some();
+                }
+            }
+        }
+        is_warm
+    }
+
     /// The shelf of `track`, reading.
     pub(super) fn open(&self, of: &broadcast::Consumer, track: &track::Consumer) -> Arc<Shelf> {
         let shelf = self.get(of, track);
@@ -116,6 +136,10 @@ impl Shelves {
 }
 
 impl Key {
+    fn name(&self) -> String {
+        format!("{}/{}/{}", self.room, self.epoch, self.track)
+    }
+
     fn new(of: &broadcast::Consumer, track: &track::Consumer) -> Self {
         let info = of.info();
         Self {

@@ -68,7 +68,7 @@ impl Server {
                 address,
                 source,
             };
-            socket::tcp(address, false).map_err(fault)
+            socket::listener(address).map_err(fault)
         };
         let plain = config
             .listen

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::net::http::{ForwardedBy, Limits, ProxyProtocol};
-use crate::net::{Congestion, Error, Subnet, tls};
+use crate::net::{Congestion, Error, Subnet, acme, tls};
 
 /// The HTTP listeners.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Config {
     /// Further certificates, shown to clients that ask for one of their names (SNI). All files are
     /// read again when they change.
     pub certificates: Vec<CertificateFiles>,
+    /// A certificate that a public authority issues, beside those in files.
+    pub acme: Option<acme::Config>,
     /// Worker threads, each with its own listeners. 0: one a core.
     pub workers: usize,
     /// Open connections of one worker; further ones are closed at once. 65,536: four times what a
@@ -70,6 +72,7 @@ impl Default for Config {
             certificate: None,
             key: None,
             certificates: Vec::new(),
+            acme: None,
             workers: 0,
             connections_max: 65_536,
             connections_per_address_max: 16_384,
@@ -85,8 +88,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The identities in the files of [`Self::certificate`] and [`Self::certificates`], in this
-    /// order; none when no file is named.
+    /// The identities in the files of [`Self::certificate`] and [`Self::certificates`] and the one
+    /// of [`Self::acme`], in this order; none when nothing is named.
     pub fn identities(&self) -> Result<Vec<tls::Identity>, Error> {
         let first = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => Some(tls::Identity::load(certificate, key)?),
@@ -96,7 +99,9 @@ impl Config {
         };
         let more = self.certificates.iter();
         let more = more.map(|files| tls::Identity::load(&files.certificate, &files.key));
-        first.map(Ok).into_iter().chain(more).collect()
+        let issued = self.acme.iter().map(acme::Config::identity);
+        let first = first.map(Ok).into_iter();
+        first.chain(more).chain(issued).collect()
     }
 
     /// All files that [`Self::identities`] reads.
@@ -105,6 +110,7 @@ impl Config {
         let first = [&self.certificate, &self.key].into_iter().flatten();
         let more = self.certificates.iter();
         let more = more.flat_map(|files| [&files.certificate, &files.key]);
-        first.chain(more).cloned().collect()
+        let issued = self.acme.iter().map(acme::Config::file);
+        first.chain(more).cloned().chain(issued).collect()
     }
 }

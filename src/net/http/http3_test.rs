@@ -12,10 +12,11 @@ use tokio::task::LocalSet;
 
 use super::*;
 use crate::net::Congestion;
+use crate::net::heritage::Port;
 use crate::net::http::fake::{self, Fake, WAIT, until};
 use crate::net::http::{BODY_BYTES_MAX, Sink};
 use crate::net::quic::Settings;
-use crate::net::{socket, tls};
+use crate::net::tls;
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -37,9 +38,8 @@ impl Client {
         let certificates = tls::ServerCertificates::new(std::slice::from_ref(&identity)).unwrap();
         let server_tls = tls::server_config(certificates, &[b"h3"]);
         let settings = Settings::new(server_tls, Congestion::Bbr, 1);
-        let server = settings
-            .endpoint(socket::udp(ANY, false, 0).unwrap())
-            .unwrap();
+        let port = Port::bind(ANY, 0).unwrap();
+        let (server, _handover) = settings.endpoint(port).unwrap();
         let address = server.local_addr().unwrap();
 
         let front = fake::front(service);

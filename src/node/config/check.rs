@@ -1,5 +1,6 @@
 //! What a configuration means: the faults that no single key shows.
 
+use crate::admin::DEADLINE_SECONDS_MAX;
 use crate::auth;
 use crate::ledger::Backend;
 use crate::net::{ALTERNATES_MAX, Alternate};
@@ -68,6 +69,10 @@ fn node(config: &Config, fault: &mut Report<'_>) {
     }
     if let Err(error) = telemetry::check_log_filter(&config.node.log) {
         fault(&["node", "log"], &error);
+    }
+    if !(1..=DEADLINE_SECONDS_MAX).contains(&config.drain.upgrade_seconds) {
+        let message = format!("use 1 to {DEADLINE_SECONDS_MAX} seconds");
+        fault(&["drain", "upgrade_seconds"], &message);
     }
     if config.drain.alternates.len() > ALTERNATES_MAX {
         let message = format!("name at most {ALTERNATES_MAX} nodes");

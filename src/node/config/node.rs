@@ -18,12 +18,24 @@ pub struct NodeConfig {
 }
 
 /// Where viewers go when the node stops.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DrainConfig {
     /// Other edges as `https://HOST:PORT`, in turns. Empty: whoever asks is turned away, and finds
     /// another one by name or balancer.
     pub alternates: Vec<String>,
+    /// How long a process serves its viewers on when another one has taken its place, in seconds.
+    /// 300: both take memory for so long, and most who watch by HTTP-FLV have left by themselves.
+    pub upgrade_seconds: u32,
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self {
+            alternates: Vec::new(),
+            upgrade_seconds: 300,
+        }
+    }
 }
 
 impl Default for NodeConfig {

@@ -20,8 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 
+use crate::net::heritage::Handover;
 use crate::net::tls::Identity;
 use crate::relay::error::CLOSE_DONE;
 use crate::relay::pull::Puller;
@@ -44,6 +46,8 @@ pub struct Server(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     endpoint: quinn::Endpoint,
+    /// Until [`Server::run`].
+    handover: Mutex<Option<Handover>>,
     address: SocketAddr,
     config: Config,
     source: Arc<Source>,
@@ -61,10 +65,11 @@ impl Server {
     pub fn bind(config: &Config, local: &Local, puller: &Puller) -> Result<Self, Error> {
         let address = config.listen.expect("a server has an address");
         let server = transport::server_config(config, &local.identity, &local.authorities)?;
-        let endpoint = transport::endpoint(address, Some(server))?;
+        let (endpoint, handover) = transport::listener(address, server)?;
         let address = transport::local_addr(&endpoint, address)?;
         Ok(Self(Arc::new(Shared {
             endpoint,
+            handover: Mutex::new(Some(handover)),
             address,
             config: config.clone(),
             source: puller.source(),
@@ -81,6 +86,9 @@ impl Server {
 
     /// Starts to accept children in `scope`; ends with it.
     pub fn run(&self, scope: &TaskScope) {
+        if let Some(handover) = self.0.handover.lock().take() {
+            scope.spawn("relay.handover", handover.run(scope.shutdown().clone()));
+        }
         let shared = self.0.clone();
         let children = scope.clone();
         scope.spawn("relay.serve", async move {

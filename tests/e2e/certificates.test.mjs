@@ -1,0 +1,130 @@
+// Certificates that change under a running node: from files, and from an authority.
+
+import assert from "node:assert/strict";
+import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import tls from "node:tls";
+
+import { Authority } from "./harness/acme.mjs";
+import { event, fleet, folder, origin } from "./harness/node.mjs";
+import { until } from "./harness/wait.mjs";
+
+/** What a node shows to a client that asks for `servername`. */
+function shown(address, servername = "localhost") {
+  const [host, port] = address.split(":");
+  return new Promise((done, fail) => {
+    const options = { host, port: Number(port), servername, rejectUnauthorized: false };
+    const socket = tls.connect(options, () => {
+      done(socket.getPeerCertificate());
+      socket.destroy();
+    });
+    socket.on("error", fail);
+  });
+}
+
+const readiness = async (node) => {
+  const response = await fetch(`${node.admin}/readyz`);
+  return { status: response.status, text: await response.text() };
+};
+
+/** An origin that serves viewers with what `http` says of certificates. */
+const serving = (t, certificates, http) =>
+  origin(t, { ...certificates, http: {} }, {
+    http: { listen: "127.0.0.1:0", tls_listen: "127.0.0.1:0", ...http },
+    rtmp: { tls_listen: "off" },
+  });
+
+test("certificate files are read again; what is no use changes nothing", { timeout: 90_000 }, async (t) => {
+  const [first, second] = [fleet(t), fleet(t)];
+  const here = folder(t);
+  const files = { certificate: join(here, "a.pem"), key: join(here, "a.key") };
+  const put = ({ folder: from }, names = ["pem", "key"]) =>
+    names.forEach((name) => copyFileSync(join(from, `node.${name}`), join(here, `a.${name}`)));
+  put(first);
+  const node = await serving(t, first, files);
+  const serial = async () => (await shown(node.address("http.tls_listen"))).serialNumber;
+  const before = await serial();
+
+  // A certificate whose key has not arrived yet.
+  put(second, ["pem"]);
+  await until("the fault is shown", async () => (await readiness(node)).text.includes("certificate"), {
+    seconds: 15,
+  });
+  assert.equal((await readiness(node)).status, 200, "the node serves on");
+  assert.equal(await serial(), before);
+
+  put(second, ["key"]);
+  await until("the new certificate is shown", async () => (await serial()) !== before, { seconds: 15 });
+  assert.ok(!(await readiness(node)).text.includes("certificate"));
+  const metrics = await (await fetch(`${node.admin}/metrics`)).text();
+  assert.match(metrics, /rushlane_net_certificate_expiry_seconds\{name="localhost"\} \d{10}/);
+  assert.match(metrics, /rushlane_net_certificate_reload_failures_total 1/);
+});
+
+test("an authority issues a certificate over HTTP", { timeout: 90_000 }, async (t) => {
+  const certificates = fleet(t);
+  let node;
+  const authority = await Authority.open(t, certificates, { lookUp: () => node.http });
+  const acme = {
+    directory: authority.directory,
+    domains: ["localhost", "cdn.test"],
+    folder: join(certificates.folder, "acme"),
+    ca: join(certificates.folder, "ca.pem"),
+  };
+  node = await serving(t, certificates, { acme });
+  const address = node.address("http.tls_listen");
+  await until("the authority's certificate is shown", async () => {
+    const { issuer, subjectaltname } = await shown(address, "cdn.test");
+    return issuer.CN === "test CA" && subjectaltname.includes("DNS:cdn.test");
+  }, { seconds: 30 });
+  assert.deepEqual(authority.faults, []);
+  assert.equal(authority.issued, 1);
+  const kept = readFileSync(join(acme.folder, "certificate.pem"), "utf8");
+  assert.match(kept, /PRIVATE KEY[^]*CERTIFICATE/);
+
+  // After a restart there is nothing to order.
+  await node.process.stop();
+  node = await serving(t, certificates, { acme });
+  const { issuer } = await shown(node.address("http.tls_listen"));
+  assert.equal(issuer.CN, "test CA");
+  assert.equal(authority.issued, 1);
+});
+
+test("an authority issues a certificate over the DNS", { timeout: 90_000 }, async (t) => {
+  const certificates = fleet(t);
+  const at = (name) => join(certificates.folder, name);
+  const records = () => (existsSync(at("dns")) ? readFileSync(at("dns"), "utf8").split("\n") : []);
+  writeFileSync(at("hook"), `#!/bin/sh\necho "$1 $2" >> ${at("calls")}\necho "$2 $3" >> ${at("dns")}\n`);
+  chmodSync(at("hook"), 0o755);
+  const authority = await Authority.open(t, certificates, { records });
+  const acme = {
+    ...{ directory: authority.directory, domains: ["cdn.test"], challenge: "dns-01" },
+    ...{ hook: at("hook"), folder: at("acme"), ca: at("ca.pem") },
+  };
+  const node = await serving(t, certificates, { acme });
+  await until("it is issued", () => event(node.process, "certificate issued"), { seconds: 30 });
+  const calls = readFileSync(at("calls"), "utf8").trim().split("\n");
+  assert.deepEqual(calls, ["present _acme-challenge.cdn.test", "remove _acme-challenge.cdn.test"]);
+  assert.deepEqual(authority.faults, []);
+});
+
+test("an authority that refuses leaves the node serving", { timeout: 90_000 }, async (t) => {
+  const certificates = fleet(t);
+  let node;
+  const authority = await Authority.open(t, certificates, { lookUp: () => node.http });
+  authority.refuses = true;
+  const acme = {
+    directory: authority.directory,
+    domains: ["localhost"],
+    folder: join(certificates.folder, "acme"),
+    ca: join(certificates.folder, "ca.pem"),
+  };
+  node = await serving(t, certificates, { acme });
+  await until("the fault is shown", async () => (await readiness(node)).text.includes("acme"), {
+    seconds: 30,
+  });
+  assert.equal((await readiness(node)).status, 200);
+  const { issuer } = await shown(node.address("http.tls_listen"));
+  assert.notEqual(issuer.CN, "test CA");
+});
