@@ -5,7 +5,7 @@
 //! An edge and its successor serve side by side. An origin's books have one owner, so its successor
 //! begins when it has ended; whoever connects in between waits.
 //!
-//! See docs/decisions/0008-upgrade-in-place.md.
+//! See docs/decisions/0009-upgrade-in-place.md.
 
 use std::collections::HashSet;
 use std::ffi::OsString;

@@ -65,7 +65,7 @@ test("certificate files are read again; what is no use changes nothing", { timeo
 test("an authority issues a certificate over HTTP", { timeout: 90_000 }, async (t) => {
   const certificates = fleet(t);
   let node;
-  const authority = await Authority.open(t, certificates, { lookUp: () => node.http });
+  const authority = await Authority.open(t, certificates, { lookUp: () => node?.http });
   const acme = {
     directory: authority.directory,
     domains: ["localhost", "cdn.test"],
@@ -112,7 +112,7 @@ test("an authority issues a certificate over the DNS", { timeout: 90_000 }, asyn
 test("an authority that refuses leaves the node serving", { timeout: 90_000 }, async (t) => {
   const certificates = fleet(t);
   let node;
-  const authority = await Authority.open(t, certificates, { lookUp: () => node.http });
+  const authority = await Authority.open(t, certificates, { lookUp: () => node?.http });
   authority.refuses = true;
   const acme = {
     directory: authority.directory,

@@ -143,7 +143,7 @@ async fn publish(config: &Config, name: &str, key: &KeyAuthorization) -> Result<
 }
 
 async fn call_hook(config: &Config, word: &str, record: &Record) -> Result<(), Error> {
-    let hook = config.hook.as_deref().unwrap_or(Path::new(""));
+    let hook = config.hook.as_deref().unwrap_or_else(|| Path::new(""));
     let fault = |fault: String| Error::Hook {
         hook: hook.to_owned(),
         fault,

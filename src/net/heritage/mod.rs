@@ -2,7 +2,7 @@
 //! connects meanwhile is refused.
 //!
 //! A process gives its successor copies of the sockets themselves over a Unix socket, so there is
-//! one queue of connections and none is lost (decision 0008). The successor accepts nothing before
+//! one queue of connections and none is lost (decision 0009). The successor accepts nothing before
 //! it is told to. Datagrams of QUIC connections that began in the process before are passed back to
 //! it, by their connection ids; so these live on to their end.
 //!

@@ -8,6 +8,8 @@ import http from "node:http";
 import https from "node:https";
 import { join } from "node:path";
 
+import { until } from "./wait.mjs";
+
 const decode = (text) => Buffer.from(text, "base64url");
 const json = (text) => JSON.parse(decode(text));
 
@@ -22,7 +24,7 @@ export class Authority {
   #accounts = new Map();
   #orders = [];
 
-  /** `lookUp(name)`: the address of port 80 of a name; `records()`: what stands in the DNS. */
+  /** `lookUp(name)`: the address of port 80 of a name, once it has one; `records()`: what stands in the DNS. */
   static async open(t, fleet, { lookUp, records = () => [] }) {
     const authority = new Authority();
     Object.assign(authority, { fleet, lookUp, records });
@@ -148,7 +150,9 @@ export class Authority {
       return found ? "valid" : "invalid";
     }
     const path = `/.well-known/acme-challenge/${order.tokens[index]}`;
-    const found = await fetchText(`${this.lookUp(value)}${path}`);
+    // A node may order before its test knows where it listens.
+    const address = await until("the name has an address", () => this.lookUp(value));
+    const found = await fetchText(`${address}${path}`);
     if (found !== expected) this.faults.push(`${value} says ${found}`);
     return found === expected ? "valid" : "invalid";
   }
