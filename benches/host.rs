@@ -12,9 +12,13 @@ use crate::clip::{Clip, LOOP_MS};
 use crate::rtmp::{Session, with_body};
 use crate::stamp::Stamp;
 
+/// How often a host that is held back looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// A running host; ends when dropped.
 pub struct Host {
     stop: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
     sent: Arc<AtomicU32>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -22,12 +26,15 @@ pub struct Host {
 impl Host {
     /// Starts to publish `clip` to rtmp://`address`/`app`/`name`; returns once frames flow.
     pub fn start(clip: &Clip, address: &str, app: &str, name: &str) -> anyhow::Result<Self> {
-        let (stop, sent) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU32::new(0)),
-        );
+        let (stop, held) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let sent = Arc::<AtomicU32>::default();
         let task = {
-            let (clip, stop, sent) = (clip.clone(), Arc::clone(&stop), Arc::clone(&sent));
+            let signs = Signs {
+                stop: stop.clone(),
+                held: held.clone(),
+                sent: sent.clone(),
+            };
+            let clip = clip.clone();
             let (address, app, name) = (address.to_owned(), app.to_owned(), name.to_owned());
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread()
@@ -35,7 +42,7 @@ impl Host {
                     .build()?;
                 runtime.block_on(async {
                     let session = Session::publish(&address, &app, &name).await?;
-                    publish(session, &clip, &stop, &sent).await
+                    publish(session, &clip, &signs).await
                 })
             }
         };
@@ -44,9 +51,15 @@ impl Host {
             .spawn(task)?;
         Ok(Self {
             stop,
+            held,
             sent,
             thread: Some(thread),
         })
+    }
+
+    /// Sends nothing while `held`, and all that is due by then when it goes on.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
     }
 
     /// Pictures sent so far.
@@ -80,12 +93,14 @@ impl Drop for Host {
     }
 }
 
-async fn publish(
-    mut session: Session,
-    clip: &Clip,
-    stop: &AtomicBool,
-    sent: &AtomicU32,
-) -> anyhow::Result<()> {
+/// What the host's thread and its owner tell each other.
+struct Signs {
+    stop: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
+    sent: Arc<AtomicU32>,
+}
+
+async fn publish(mut session: Session, clip: &Clip, signs: &Signs) -> anyhow::Result<()> {
     for message in &clip.head {
         session.send(message, 0).await?;
     }
@@ -94,11 +109,14 @@ async fn publish(
         for message in &clip.frames {
             let at_ms = round * LOOP_MS + message.at_ms;
             tokio::time::sleep_until(started + Duration::from_millis(at_ms.into())).await;
-            if stop.load(Ordering::Relaxed) {
+            while signs.held.load(Ordering::Relaxed) && !signs.stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(LOOK).await;
+            }
+            if signs.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
             if message.is_frame() {
-                let stamp = Stamp::now(sent.fetch_add(1, Ordering::Relaxed));
+                let stamp = Stamp::now(signs.sent.fetch_add(1, Ordering::Relaxed));
                 let stamped = with_body(message, stamp.put_into(&message.body));
                 session.send(&stamped, at_ms).await?;
             } else {

@@ -24,7 +24,9 @@ mod servers;
 mod soak;
 mod stamp;
 mod storm;
+mod telemetry;
 mod viewers;
+mod why;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -125,6 +127,8 @@ async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
         "parked" => parked::run(bench).await?,
         "soak" => soak::run(bench).await?,
         "storm" => storm::run(bench).await?,
+        "telemetry" => telemetry::run(bench).await?,
+        "why" => why::run(bench).await?,
         other => bail!("no bench {other}: see benches/bench.mk"),
     };
     outcome.finish(&bench.folder)

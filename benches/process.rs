@@ -73,6 +73,12 @@ impl Process {
         Ok(())
     }
 
+    /// Sends it a signal, as `-STOP`.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args([signal, &pid]).status().ok();
+    }
+
     /// CPU seconds used so far, by the process and by children like nginx's workers.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         self.sum(|pid| {

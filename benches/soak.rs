@@ -245,7 +245,7 @@ async fn come_and_go(index: usize, address: String, seen: Shared) {
         let until = clock::now() + Duration::from_secs(seconds);
         let visited = match index < FLV {
             true => watch_flv(&address, until).await,
-            false => follow(&address, until).await,
+            false => follow(&address, until, "").await,
         };
         let mut seen = seen.borrow_mut();
         seen.visits += 1;
@@ -255,7 +255,8 @@ async fn come_and_go(index: usize, address: String, seen: Shared) {
     }
 }
 
-async fn watch_flv(address: &str, until: Instant) -> anyhow::Result<()> {
+/// Watches by HTTP-FLV until then.
+pub async fn watch_flv(address: &str, until: Instant) -> anyhow::Result<()> {
     let mut socket = request_flv(address, &format!("/live/{ROOM}.flv")).await?;
     let (mut reader, mut buffer) = (FlvReader::default(), vec![0; 16 << 10]);
     while clock::now() < until {
@@ -266,8 +267,9 @@ async fn watch_flv(address: &str, until: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Blocking reloads, and each part that they name as hinted.
-async fn follow(address: &str, until: Instant) -> anyhow::Result<()> {
+/// Blocking reloads until then, and each part that they name as hinted; `query` goes along with all
+/// of them.
+pub async fn follow(address: &str, until: Instant, query: &str) -> anyhow::Result<()> {
     let base = format!("http://{address}/live/{ROOM}/");
     let client = reqwest::Client::builder().http1_only().build()?;
     let get = async |url: String| {
@@ -285,10 +287,10 @@ async fn follow(address: &str, until: Instant) -> anyhow::Result<()> {
         let hint = crate::latency::hinted(&text).context("no preload hint")?;
         let (msn, part) = hint.split_once('.').context("MSN.PART.m4s")?;
         let part = part.trim_end_matches(".m4s");
-        text = get(format!("{media}?_HLS_msn={msn}&_HLS_part={part}")).await?;
+        text = get(format!("{media}?_HLS_msn={msn}&_HLS_part={part}&{query}")).await?;
         // A hint may be abandoned when a segment ends early: 404 (draft, 6.2.6).
         client
-            .get(format!("{folder}{hint}"))
+            .get(format!("{folder}{hint}?{query}"))
             .send()
             .await?
             .bytes()
