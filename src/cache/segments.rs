@@ -107,6 +107,12 @@ impl Segments {
         }
     }
 
+    /// True when the bytes of `key` are here.
+    #[must_use]
+    pub fn holds(&self, key: &Key) -> bool {
+        self.found.contains_key(key)
+    }
+
     /// The bytes of `key`, from the cache or from `fetch`, which runs at most once for all who ask
     /// at the same time. Cancel-safe: when the caller that fetches goes away, another takes over.
     pub async fn get<F>(&self, key: Key, fetch: F) -> Result<Chunks, Miss>

@@ -17,6 +17,11 @@ pub struct Config {
     /// The most requests that wait on one worker; further ones get 503. 50,000: at about 1 KB each
     /// below what their connections cost.
     pub waiters_max: usize,
+    /// Replies to HLS players tell of the object and of this node (CTA-5006, CMSD).
+    pub cmsd: bool,
+    /// Players may report events of their own accord (CMCD version 2, event mode); without it they
+    /// are told to stop.
+    pub player_reports: bool,
     /// HTTP-FLV.
     pub flv: FlvConfig,
     /// Segments older than the playlist.
@@ -29,6 +34,8 @@ impl Default for Config {
             playlist_window_seconds: 30,
             idle_seconds: 30,
             waiters_max: 50_000,
+            cmsd: true,
+            player_reports: true,
             flv: FlvConfig::default(),
             cache: cache::Config::default(),
         }

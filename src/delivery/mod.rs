@@ -11,6 +11,7 @@
 //! - A change wakes a worker once for each track that somebody waits for there (D3).
 
 mod census;
+mod cmsd;
 mod collector;
 mod config;
 mod flv;
@@ -22,6 +23,7 @@ mod reply;
 mod rooms;
 mod route;
 mod service;
+mod starts;
 mod viewers;
 mod warmth;
 
@@ -72,7 +74,7 @@ struct Inner {
     flv: flv::Builder,
     pages: pages::Pages,
     node_name: String,
-    log: Log,
+    collector: collector::Collector,
     shutdown: Shutdown,
     drain: flv::Drain,
 }
@@ -93,7 +95,9 @@ impl Delivery {
         let shutdown = media.shutdown().clone();
         let drain = flv::Drain::under(&shutdown);
         let segments = Segments::new(config.cache.clone(), metrics);
-        let shelves = hls::Shelves::new(config, store.clone(), audiences.clone(), media, runtime);
+        let teller = cmsd::Teller::new(config.cmsd, node_name, shedding.clone());
+        let seen = (store.clone(), audiences.clone());
+        let shelves = hls::Shelves::new(config, seen, teller, media, runtime);
         let waiters_max = config.waiters_max;
         let flv = flv::Builder::new(&config.flv, audiences.clone(), drain.clone(), metrics);
         Self(Arc::new(Inner {
@@ -112,7 +116,7 @@ impl Delivery {
             shedding,
             pages: pages::Pages::load(),
             node_name: node_name.to_owned(),
-            log,
+            collector: collector::Collector(config.player_reports.then_some(log)),
             shutdown,
             drain,
         }))

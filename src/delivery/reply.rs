@@ -32,7 +32,8 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 const ALLOWED_HEADERS: &str = "range, if-none-match, if-range, authorization, \
     cmcd-request, cmcd-object, cmcd-status, cmcd-session";
 /// Headers that such a page may read; hls.js needs `age` and `date` for the live edge.
-const EXPOSED_HEADERS: &str = "age, content-length, content-range, date, etag, retry-after";
+const EXPOSED_HEADERS: &str = "age, cmsd-dynamic, cmsd-static, content-length, content-range, \
+    date, etag, retry-after";
 /// How long a browser remembers a preflight, in seconds: the most that Chromium honours.
 const PREFLIGHT_SECONDS: u32 = 7200;
 

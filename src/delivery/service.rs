@@ -60,11 +60,32 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Notes who comes, and when he has his first media.
+    fn newcomer(&self, request: &Request, route: Option<&Route<'_>>) {
+        let starts = self.delivery.0.audiences.starts();
+        let peer = request.peer.ip();
+        match route {
+            Some(Route::Index { room }) => starts.begin(peer, room),
+            Some(Route::Hls {
+                room,
+                object: Object::Segment(_) | Object::Part(..),
+                ..
+            }) => {
+                if let Some(start) = starts.media(peer, room) {
+                    request.slip.when_answered(move || start.done());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Service for Worker {
     fn call(&self, mut request: Request) -> Reply {
         if request.uri.path() == collector::PATH {
             let inner = &self.delivery.0;
-            return Reply::Ready(collector::take(&request, &inner.log, &inner.store));
+            return Reply::Ready(inner.collector.take(&request, &inner.store));
         }
         match request.method {
             Method::GET | Method::HEAD => {}
@@ -82,6 +103,9 @@ impl Service for Worker {
         let route = Route::parse(request.uri.path());
         let slip = &request.slip;
         note(slip, route.as_ref());
+        if request.method == Method::GET {
+            self.newcomer(&request, route.as_ref());
+        }
         Reply::Ready(match route {
             Some(Route::Hls {
                 room,

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::delivery::census::{Census, Told};
 use crate::delivery::pulse::Pulse;
+use crate::delivery::starts::Starts;
 use crate::media::RoomName;
 use crate::runtime::clock;
 use crate::telemetry::Metrics;
@@ -37,6 +38,7 @@ pub struct Viewers {
 pub(super) struct Audiences {
     rooms: Arc<Mutex<HashMap<RoomName, Weak<Audience>>>>,
     census: Arc<Census>,
+    starts: Starts,
     figures: Figures,
     start: clock::Instant,
 }
@@ -84,9 +86,15 @@ impl Audiences {
         Self {
             rooms: Arc::default(),
             census,
+            starts: Starts::new(metrics),
             figures,
             start: clock::now(),
         }
+    }
+
+    /// Measures how long newcomers wait.
+    pub(super) fn starts(&self) -> &Starts {
+        &self.starts
     }
 
     /// The audience of `room`; it is forgotten when nobody holds it.

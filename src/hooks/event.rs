@@ -5,6 +5,7 @@ use ulid::Ulid;
 
 use crate::hooks::Config;
 use crate::runtime::clock;
+use crate::telemetry::access::Trace;
 
 /// What has happened, or is about to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Event {
     pub(super) kind: Kind,
     pub(super) id: String,
     pub(super) body: String,
+    /// The same for all attempts.
+    pub(super) trace: Trace,
 }
 
 impl Kind {
@@ -78,6 +81,12 @@ impl Event {
             body.extend(details);
         }
         let body = Value::Object(body).to_string();
-        Self { kind, id, body }
+        let trace = Trace::begin();
+        Self {
+            kind,
+            id,
+            body,
+            trace,
+        }
     }
 }

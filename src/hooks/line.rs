@@ -14,6 +14,7 @@ use crate::hooks::post::{Outcome, Poster};
 use crate::hooks::{Breaker, Config, Event, Fallback, Kind, queue};
 use crate::runtime::{TaskScope, clock};
 use crate::telemetry;
+use crate::telemetry::access::Trace;
 
 /// The shortest secret, in bytes.
 const SECRET_BYTES_MIN: usize = 16;
@@ -130,6 +131,17 @@ impl Hooks {
     ///
     /// Errors: it may not, with the reason that the service gives.
     pub async fn ask(&self, kind: Kind, room: &str, details: Value) -> Result<(), String> {
+        self.ask_within(Trace::begin(), kind, room, details).await
+    }
+
+    /// As [`Self::ask`], on behalf of a request that belongs to `trace`.
+    pub async fn ask_within(
+        &self,
+        trace: Trace,
+        kind: Kind,
+        room: &str,
+        details: Value,
+    ) -> Result<(), String> {
         let Some(shared) = self.0.as_ref().filter(|_| self.wants(kind)) else {
             return Ok(());
         };
@@ -146,7 +158,10 @@ impl Hooks {
             line.metrics.posted(kind, "skipped", Duration::ZERO);
             return fallback();
         }
-        let event = Event::new(kind, room, &shared.node, details);
+        let event = Event {
+            trace,
+            ..Event::new(kind, room, &shared.node, details)
+        };
         let (told, answer) = oneshot::channel();
         let asked = line.clone();
         // The runtime of the posts owns their connections.

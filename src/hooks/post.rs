@@ -55,7 +55,7 @@ impl Poster {
     pub(super) async fn post(&self, url: &str, event: &Event, limit: Duration) -> Outcome {
         let post = self.http.post(url).timeout(limit);
         let post = post.header("idempotency-key", &event.id);
-        let sent = signature::signed(post, &self.key, event.body.clone());
+        let sent = signature::signed(post, &self.key, event.body.clone(), event.trace);
         let why = |error: reqwest::Error| {
             let why = if error.is_timeout() { "late" } else { "failed" };
             Outcome::Failed(why)

@@ -7,18 +7,20 @@ use http::header;
 use reqwest::RequestBuilder;
 
 use crate::runtime::clock;
+use crate::telemetry::access::Trace;
 
 /// The header that says when a post was signed, in seconds since 1970.
 pub const TIMESTAMP_HEADER: &str = "rushlane-timestamp";
 /// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "rushlane-signature";
 
-/// `post` with `body` as JSON, signed by `key` now.
-pub fn signed(post: RequestBuilder, key: &hmac::Key, body: String) -> RequestBuilder {
+/// `post` with `body` as JSON, signed by `key` now, as a call of `trace` (W3C Trace Context).
+pub fn signed(post: RequestBuilder, key: &hmac::Key, body: String, trace: Trace) -> RequestBuilder {
     let timestamp = (clock::unix_us() / 1_000_000).to_string();
     post.header(header::CONTENT_TYPE, "application/json")
         .header(SIGNATURE_HEADER, sign(key, &timestamp, &body))
         .header(TIMESTAMP_HEADER, timestamp)
+        .header("traceparent", trace.onward().to_string())
         .body(body)
 }
 

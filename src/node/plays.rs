@@ -22,9 +22,10 @@ impl Service for Plays {
         let Some((room, said)) = self.begins(&request) else {
             return self.viewers.call(request);
         };
+        let trace = request.slip.onward();
         let (hooks, viewers) = (self.hooks.clone(), self.viewers.clone());
         Reply::Later(Box::pin(async move {
-            if let Err(reason) = hooks.ask(Kind::Play, &room, said).await {
+            if let Err(reason) = hooks.ask_within(trace, Kind::Play, &room, said).await {
                 return routes::closed(StatusCode::FORBIDDEN, &reason);
             }
             match viewers.call(request) {

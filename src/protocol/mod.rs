@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_types)] // pure room
 
 pub mod cmcd;
+pub mod cmsd;
 pub mod interact;
 pub mod rtmp;
 pub mod websocket;

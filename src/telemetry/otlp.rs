@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::telemetry::Metrics;
-use crate::telemetry::access::Record;
+use crate::telemetry::access::{Record, Trace};
 
 /// Spans that wait; further ones are lost and counted. About 2 MB.
 const QUEUE_MAX: usize = 4096;
@@ -212,7 +212,7 @@ fn span(record: &Record) -> Value {
     let failed = record.status == 0 || record.status >= 500;
     json!({
         "traceId": format!("{trace:032x}"),
-        "spanId": format!("{:016x}", (id(record) >> 64) as u64 | 1),
+        "spanId": format!("{:016x}", record.span.unwrap_or_else(|| (id(record) >> 64) as u64 | 1)),
         "parentSpanId": parent,
         "name": format!("{} {class}", record.method),
         "kind": 2,
@@ -225,13 +225,8 @@ fn span(record: &Record) -> Value {
 
 /// An id that no other request of the fleet has: when and from where it came, mixed.
 fn id(record: &Record) -> u128 {
-    let mut hash = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
     let text = format!("{}{}{}", record.at_us, record.peer, record.total_us);
-    for byte in text.bytes() {
-        // FNV-1a of 128 bits.
-        hash = (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b);
-    }
-    hash | 1
+    Trace::named(&text).id
 }
 
 fn text(key: &str, value: &str) -> Value {

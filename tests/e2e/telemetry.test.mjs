@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { browser, watch } from "./harness/browser.mjs";
 import { bytes, playlist, renditions } from "./harness/hls.mjs";
+import { Hook } from "./harness/hook.mjs";
 import { dev, folder } from "./harness/node.mjs";
 import { until } from "./harness/wait.mjs";
 
@@ -52,6 +53,64 @@ test("one line a request, with what the player told and without its token", { ti
 
   const metrics = await (await fetch(urls.metrics)).text();
   assert.match(metrics, /^rushlane_delivery_player_starvations_total 1$/m);
+  assert.match(metrics, /^rushlane_delivery_start_seconds_count\{protocol="hls"\} 1$/m);
+});
+
+test("replies tell players of the object and of the node", { timeout: 60_000 }, async (t) => {
+  const { urls } = await dev(t, { host: true });
+  const base = new URL(urls.watch).origin;
+  const { index, video } = await renditions(base, "demo");
+  const list = await playlist(video);
+  const objects = [
+    [index, /^ot=m,sf=h,st=ll$/],
+    [video, /^ot=m,sf=h,st=ll$/],
+    [list.maps[0], /^ot=i,sf=h,st=ll$/],
+    [list.parts.filter(({ gap }) => !gap).at(-1).url, /^br=\d+,d=\d+,ot=v,sf=h,st=ll$/],
+  ];
+  for (const [url, expected] of objects) {
+    for (const method of ["GET", "HEAD"]) {
+      const { headers } = await fetch(url, { method });
+      assert.match(headers.get("cmsd-static"), expected, url);
+      assert.match(headers.get("cmsd-dynamic"), /^"[^"]+";rd=\d+$/, url);
+      assert.match(headers.get("access-control-expose-headers"), /cmsd-dynamic, cmsd-static/);
+    }
+  }
+  assert.equal((await fetch(`${base}/live/nobody/index.m3u8`)).headers.get("cmsd-static"), null);
+});
+
+test("players that report too much are told to stop, and all where nobody listens", { timeout: 60_000 }, async (t) => {
+  const { urls } = await dev(t);
+  const post = async (base, body) => (await fetch(`${base}/cmcd`, { method: "POST", body })).status;
+  const base = new URL(urls.rooms).origin;
+  const flood = (sid) => (_, i) => {
+    const events = Array.from({ length: 100 }, (_, j) => `v=2,e=t,sid="${sid}",sn=${i * 100 + j}`);
+    return post(base, events.join("\n"));
+  };
+  const statuses = await Promise.all(Array.from({ length: 130 }, flood("busy")));
+  assert.equal(statuses[0], 204);
+  assert.ok(statuses.includes(410), `${statuses}`);
+  assert.equal(await post(base, `v=2,e=t,sid="busy",sn=99999`), 410);
+  assert.equal(await post(base, `v=2,e=t,sid="other",sn=1`), 204);
+
+  const silent = await dev(t, { set: { "delivery.player_reports": false } });
+  assert.equal(await post(new URL(silent.urls.rooms).origin, `v=2,e=t,sid="s",sn=1`), 410);
+});
+
+test("services are called in the viewer's trace", { timeout: 60_000 }, async (t) => {
+  const hook = await Hook.open(t);
+  const traces = [];
+  hook.answer = async (event, headers) => {
+    traces.push(headers.traceparent);
+    return { status: 204 };
+  };
+  const { urls } = await dev(t, { host: true, set: { "hooks.on_play": hook.url, "hooks.secret": hook.secret } });
+  const base = new URL(urls.watch).origin;
+  const { index } = await renditions(base, "demo");
+  const id = "4bf92f3577b34da6a3ce929d0e0e4736";
+  await fetch(index, { headers: { traceparent: `00-${id}-00f067aa0ba902b7-01` } });
+  assert.match(traces.at(-1), new RegExp(`^00-${id}-(?!00f067aa0ba902b7)[0-9a-f]{16}-01$`));
+  assert.match(traces[0], /^00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+  assert.deepEqual(hook.faults, []);
 });
 
 test("the player of the page tells of itself", { timeout: 90_000 }, async (t) => {

@@ -60,7 +60,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, hops: &[Hop], now_us: i64) -> Verdi
     };
     let silent_us = now_us - heard_us;
     if silent_us > SILENT_US {
-        let hop = silent_at(evidence, hops);
+        let hop = silent_at(evidence, hops, silent_us);
         return Verdict {
             state: State::Silent,
             hop: Some(hop.0),
@@ -144,7 +144,13 @@ fn host_or_uplink(evidence: &Evidence<'_>) -> Place {
 }
 
 /// Where frames stop.
-fn silent_at(evidence: &Evidence<'_>, hops: &[Hop]) -> (Place, String) {
+fn silent_at(evidence: &Evidence<'_>, hops: &[Hop], silent_us: i64) -> (Place, String) {
+    // This node could not hear while it stood still.
+    let share_ms = silent_us as f64 / 1000.0 * SHARE;
+    let stood = |hop: &&Hop| hop.hop == Place::Edge && hop.excess_ms >= share_ms;
+    if let Some(edge) = hops.iter().find(stood) {
+        return (Place::Edge, edge.at.clone());
+    }
     let origin = evidence.node(0);
     let ingest = origin.and_then(|origin| origin.ingest);
     // A stretch without media is the origin's word that it hears nothing.

@@ -21,6 +21,7 @@ use super::query::Selection;
 use super::viewer::{Outcome, Viewer};
 use crate::auth::Pass;
 use crate::delivery::pulse::Pulse;
+use crate::delivery::starts::Start;
 use crate::delivery::viewers::Audience;
 use crate::live::broadcast;
 use crate::net::http::Sink;
@@ -47,6 +48,7 @@ struct Newcomer {
     sink: Sink,
     fast: bool,
     pass: Option<Pass>,
+    start: Start,
 }
 
 /// Limits and figures that all halls share.
@@ -67,8 +69,13 @@ impl Hall {
     }
 
     /// A viewer comes in; `fast`: it wants the pictures since the newest key frame at once.
-    pub(super) fn enter(&self, sink: Sink, fast: bool, pass: Option<Pass>) {
-        let newcomer = Newcomer { sink, fast, pass };
+    pub(super) fn enter(&self, sink: Sink, fast: bool, pass: Option<Pass>, start: Start) {
+        let newcomer = Newcomer {
+            sink,
+            fast,
+            pass,
+            start,
+        };
         self.door.borrow_mut().push_back(newcomer);
         self.rung.notify_one();
     }
@@ -117,7 +124,10 @@ impl Hall {
     }
 
     async fn seat_newcomers(&self, feed: &mut Feed, rows: &mut Rows, denials: &mut Denials) {
-        while let Some(Newcomer { sink, fast, pass }) = self.pop() {
+        while let Some(newcomer) = self.pop() {
+            let Newcomer {
+                sink, fast, pass, ..
+            } = newcomer;
             let opening = fast.then(|| feed.opening()).flatten();
             let outside = opening.is_none();
             let first = opening.unwrap_or_else(|| feed.preface());
@@ -128,8 +138,14 @@ impl Hall {
             if pass.as_ref().is_some_and(Pass::is_withdrawn) {
                 continue;
             }
-            let viewer = Viewer::new(sink, pass, self.audience.seat(), feed.configs());
-            rows.seat(viewer, &first, outside).await;
+            let mut viewer = Viewer::new(sink, pass, self.audience.seat(), feed.configs());
+            if outside {
+                viewer.starts_later(newcomer.start);
+                rows.seat(viewer, &first, outside).await;
+            } else {
+                rows.seat(viewer, &first, outside).await;
+                newcomer.start.done();
+            }
         }
     }
 

@@ -172,7 +172,11 @@ impl Halls {
         let selection = query.select(&broadcast)?;
         let halls = self.clone();
         let fast = !query.wait;
-        let enter = move |sink| halls.hall(broadcast, selection).enter(sink, fast, pass);
+        let start = self.builder.audiences.starts().flv(upgrade.is_some());
+        let enter = move |sink| {
+            let hall = halls.hall(broadcast, selection);
+            hall.enter(sink, fast, pass, start);
+        };
         Ok(match upgrade {
             Some(Upgrade::WebSocket) => Body::Duplex(Box::new(move |duplex| {
                 enter(Sink::Connection(Box::new(Socket::new(duplex))));

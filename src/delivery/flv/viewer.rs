@@ -16,6 +16,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::batch::Batch;
 use crate::auth::Pass;
+use crate::delivery::starts::Start;
 use crate::delivery::viewers::Seat;
 use crate::net::http::Sink;
 use crate::runtime::clock::Instant;
@@ -43,6 +44,8 @@ pub(super) struct Viewer {
     stuck_since: Option<Instant>,
     /// Bytes written and not counted yet.
     written: u64,
+    /// It has got no media yet.
+    start: Option<Start>,
     /// What it was let in by.
     pass: Option<Pass>,
     _seat: Seat,
@@ -72,9 +75,15 @@ impl Viewer {
             configs: Some(configs),
             stuck_since: None,
             written: 0,
+            start: None,
             pass,
             _seat: seat,
         }
+    }
+
+    /// Lets `start` end with the first batch that it enters at.
+    pub(super) fn starts_later(&mut self, start: Start) {
+        self.start = Some(start);
     }
 
     pub(super) fn is_blocked(&self) -> bool {
@@ -143,7 +152,11 @@ impl Viewer {
         slices: &[IoSlice<'_>],
         now: Instant,
     ) -> Outcome {
-        self.outside = false;
+        if std::mem::take(&mut self.outside)
+            && let Some(start) = self.start.take()
+        {
+            start.done();
+        }
         if !self.backlog.is_empty() {
             self.queue(batch.clone());
             return self.drain(cx, now);

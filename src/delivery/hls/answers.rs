@@ -1,5 +1,6 @@
 //! Answers of one worker to requests for HLS objects.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,14 +209,9 @@ impl Answers {
                 steps::part(shelf, msn.0, index, &conditions)
             }),
             Object::Segment(msn) => {
-                let kept = Some(conditions.clone());
-                let slip = ask.slip.clone();
+                let kept = Some((conditions.clone(), ask.slip.clone()));
                 self.hold(shelf, kept, None, move |shelf| {
-                    let step = steps::segment(shelf, msn.0, &conditions);
-                    if let Step::Fetch(_) = step {
-                        slip.cache("parent");
-                    }
-                    step
+                    steps::segment(shelf, msn.0, &conditions)
                 })
             }
         }
@@ -226,7 +222,7 @@ impl Answers {
     fn hold(
         self: &Rc<Self>,
         shelf: Arc<Shelf>,
-        conditions: Option<Conditions>,
+        older: Option<(Conditions, Slip)>,
         reload: Option<Reload>,
         step: impl Fn(&Shelf) -> Step + 'static,
     ) -> Reply {
@@ -252,9 +248,9 @@ impl Answers {
                         return response;
                     }
                     Step::Fetch(msn) => {
-                        let conditions = conditions.unwrap_or_default();
+                        let (conditions, slip) = older.unwrap_or_default();
                         // Boxed: a fetch is large and rare, and this future is kept per viewer.
-                        return Box::pin(answers.fetch(&shelf, msn, &conditions)).await;
+                        return Box::pin(answers.fetch(&shelf, msn, &conditions, &slip)).await;
                     }
                     Step::Wait(position) => {
                         match ticket
@@ -275,7 +271,13 @@ impl Answers {
     }
 
     /// A segment that the playlist has forgotten.
-    async fn fetch(&self, shelf: &Shelf, msn: u64, conditions: &Conditions) -> Response {
+    async fn fetch(
+        &self,
+        shelf: &Shelf,
+        msn: u64,
+        conditions: &Conditions,
+        slip: &Slip,
+    ) -> Response {
         let info = shelf.broadcast().info();
         let track = shelf.track().info();
         let key = Key {
@@ -285,7 +287,10 @@ impl Answers {
             group: Id(msn),
         };
         let store = &self.source.store;
+        let (since, asked) = (clock::now(), Cell::new(false));
+        let is_kept = self.source.segments.holds(&key);
         let fetched = self.source.segments.get(key, async {
+            asked.set(true);
             let group = store.fetch(shelf.broadcast(), &track.name, Id(msn)).await;
             let group = group.map_err(|error| match error {
                 FetchError::NotFound(_) => Miss::NotFound,
@@ -296,8 +301,18 @@ impl Answers {
                 .filter(|bytes| !bytes.is_empty())
                 .ok_or(Miss::NotFound)
         });
-        match fetched.await {
-            Ok(bytes) => segment_reply(shelf, &bytes, &msn.to_string(), conditions),
+        let fetched = fetched.await;
+        slip.cache(match (&fetched, asked.get()) {
+            (Err(_), _) => "miss",
+            (Ok(_), true) => "parent",
+            (Ok(_), false) if is_kept => "hit",
+            (Ok(_), false) => "coalesced",
+        });
+        if !is_kept {
+            slip.upstream(u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX));
+        }
+        match fetched {
+            Ok(bytes) => segment_reply(shelf, (&bytes, None), &msn.to_string(), conditions),
             Err(Miss::NotFound) => missing(shelf),
             Err(miss) => reply::busy(1, format_args!("{miss}: ask again")),
         }

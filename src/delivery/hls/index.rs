@@ -73,5 +73,6 @@ pub(super) fn reply(
         index
     });
     let age = clock::now() - index.since;
-    reply::text(&index.text, reply::PLAYLIST, lifetime, age, gzip)
+    let reply = reply::text(&index.text, reply::PLAYLIST, lifetime, age, gzip);
+    first.teller().playlist(reply, !offer.plain)
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::index::Index;
 use super::program::Program;
 use crate::coding::Chunks;
+use crate::delivery::cmsd::Teller;
 use crate::delivery::negotiate::gzip;
 use crate::delivery::pulse::{Pulse, received_us};
 use crate::delivery::reply::Text;
@@ -35,6 +36,7 @@ pub(super) struct Shelf {
     terms: Terms,
     audience: Arc<Audience>,
     program: Arc<Program>,
+    teller: Teller,
     demand: Mutex<Demand>,
     timeline: RwLock<Timeline>,
     progress: watch::Sender<Progress>,
@@ -102,6 +104,7 @@ impl Shelf {
         window_seconds: u32,
         audience: Arc<Audience>,
         program: Arc<Program>,
+        teller: Teller,
     ) -> Self {
         let terms = Terms::new(broadcast.info().timing, window_seconds);
         let cold = Progress {
@@ -116,6 +119,7 @@ impl Shelf {
             terms,
             audience,
             program,
+            teller,
             demand: Mutex::new(Demand {
                 asked: clock::now(),
                 reading: false,
@@ -129,6 +133,11 @@ impl Shelf {
 
     pub(super) fn pulse(&self) -> &Pulse {
         self.audience.pulse()
+    }
+
+    /// Says what replies tell players of themselves.
+    pub(super) fn teller(&self) -> &Teller {
+        &self.teller
     }
 
     pub(super) fn broadcast(&self) -> &broadcast::Consumer {

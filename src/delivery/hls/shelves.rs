@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use super::program::Program;
 use super::shelf::Shelf;
 use crate::delivery;
+use crate::delivery::cmsd::Teller;
 use crate::delivery::viewers::Audiences;
 use crate::live::{Store, broadcast, track};
 use crate::media::RoomName;
@@ -26,6 +27,7 @@ pub(in crate::delivery) struct Shelves {
     programs: Arc<Mutex<HashMap<RoomName, Weak<Program>>>>,
     store: Store,
     audiences: Audiences,
+    teller: Teller,
     window_seconds: u32,
     idle: Duration,
     media: TaskScope,
@@ -43,8 +45,8 @@ impl Shelves {
     /// Shelves that are fed by tasks of `media` in `runtime`.
     pub(in crate::delivery) fn new(
         config: &delivery::Config,
-        store: Store,
-        audiences: Audiences,
+        (store, audiences): (Store, Audiences),
+        teller: Teller,
         media: TaskScope,
         runtime: Handle,
     ) -> Self {
@@ -54,6 +56,7 @@ impl Shelves {
             programs: Arc::default(),
             store,
             audiences,
+            teller,
             window_seconds: config.playlist_window_seconds,
             idle: Duration::from_secs(idle_seconds.into()),
             media,
@@ -115,6 +118,7 @@ impl Shelves {
             self.window_seconds,
             self.audiences.of(room),
             self.program(room),
+            self.teller.clone(),
         ));
         all.insert(key, shelf.clone());
         shelf

@@ -64,7 +64,8 @@ pub(super) fn shared_playlist(shelf: &Shelf, directives: &Directives, gzip: bool
             let text = shelf.text(Form::LowLatency, directives.skip);
             let lifetime = Lifetime::of(answer, terms);
             let age = shelf.age();
-            Step::Done(reply::text(&text, reply::PLAYLIST, lifetime, age, gzip))
+            let reply = reply::text(&text, reply::PLAYLIST, lifetime, age, gzip);
+            Step::Done(shelf.teller().playlist(reply, true))
         }
     }
 }
@@ -91,7 +92,8 @@ pub(super) fn plain_playlist(shelf: &Shelf, directives: &Directives, gzip: bool)
     let text = shelf.text(Form::Plain, directives.skip);
     shelf.watched(shelf.terms().target_seconds() * 1000);
     let age = shelf.age();
-    Step::Done(reply::text(&text, reply::PLAYLIST, lifetime, age, gzip))
+    let reply = reply::text(&text, reply::PLAYLIST, lifetime, age, gzip);
+    Step::Done(shelf.teller().playlist(reply, false))
 }
 
 pub(super) fn init(shelf: &Shelf, id: u32, conditions: &Conditions) -> Step {
@@ -101,13 +103,8 @@ pub(super) fn init(shelf: &Shelf, id: u32, conditions: &Conditions) -> Step {
             let lifetime = Lifetime::of(Answer::Media, shelf.terms());
             let etag = format!("init-{id}");
             let bytes = Chunks::from(bytes);
-            Step::Done(reply::object(
-                &bytes,
-                reply::MP4,
-                lifetime,
-                &etag,
-                conditions,
-            ))
+            let reply = reply::object(&bytes, reply::MP4, lifetime, &etag, conditions);
+            Step::Done(shelf.teller().init(reply))
         }
         None if shelf.is_warm() => Step::Done(missing(shelf)),
         None => Step::Wait(START),
@@ -119,7 +116,8 @@ pub(super) fn part(shelf: &Shelf, msn: u64, index: u32, conditions: &Conditions)
     match timeline.part_request(msn, index) {
         Availability::Ready(part) => {
             let name = format!("{msn}.{index}");
-            Step::Done(segment_reply(shelf, &part.bytes, &name, conditions))
+            let media = (&part.bytes, Some(part.duration_ticks));
+            Step::Done(segment_reply(shelf, media, &name, conditions))
         }
         Availability::Held => Step::Wait(Position { msn, part: index }),
         Availability::Missing if shelf.is_warm() => Step::Done(missing(shelf)),
@@ -131,7 +129,8 @@ pub(super) fn segment(shelf: &Shelf, msn: u64, conditions: &Conditions) -> Step 
     let timeline = shelf.timeline();
     if let Some(segment) = timeline.segment(msn) {
         let name = msn.to_string();
-        return Step::Done(segment_reply(shelf, &segment.bytes, &name, conditions));
+        let media = (&segment.bytes, Some(segment.duration_ticks));
+        return Step::Done(segment_reply(shelf, media, &name, conditions));
     }
     match timeline.progress() {
         Some(next) if shelf.is_warm() => {
@@ -149,15 +148,18 @@ pub(super) fn segment(shelf: &Shelf, msn: u64, conditions: &Conditions) -> Step 
     }
 }
 
-/// A part or a segment.
+/// A part or a segment, with its duration where that is known.
 pub(super) fn segment_reply(
     shelf: &Shelf,
-    bytes: &Chunks,
+    (bytes, ticks): (&Chunks, Option<u64>),
     name: &str,
     conditions: &Conditions,
 ) -> Response {
     let lifetime = Lifetime::of(Answer::Media, shelf.terms());
-    reply::object(bytes, reply::SEGMENT, lifetime, name, conditions)
+    let reply = reply::object(bytes, reply::SEGMENT, lifetime, name, conditions);
+    shelf
+        .teller()
+        .media(reply, shelf.track().info(), ticks, bytes.len())
 }
 
 /// 404 for an object.

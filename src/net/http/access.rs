@@ -1,14 +1,17 @@
 //! Files what became of a request: begun when its head is read, filed when it is dropped, which is
 //! when its last byte has left or its peer has gone.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::net::http::Protocol;
 use crate::net::http::front::{Front, Link};
 use crate::protocol::cmcd::{self, Cmcd};
+use crate::protocol::cmsd;
 use crate::runtime::clock::{self, Instant};
 use crate::telemetry::access::{self, Log, Record, Slip, Trace};
 
@@ -73,9 +76,30 @@ impl Filing {
     }
 
     /// The head of the answer leaves.
-    pub(super) fn answered(&mut self, status: StatusCode) {
-        self.status = status.as_u16();
+    pub(super) fn answered(&mut self, head: &mut Parts) {
+        self.status = head.status.as_u16();
         self.first_us = short(self.came.elapsed());
+        self.slip.answered(head.status.is_success());
+        self.tell(&mut head.headers);
+    }
+
+    /// Adds what only the connection knows to what the service tells the player (CTA-5006).
+    fn tell(&self, headers: &mut HeaderMap) {
+        if !headers.contains_key(cmsd::DYNAMIC) {
+            return;
+        }
+        let leaving = cmsd::Leaving {
+            delay_ms: u64::from(self.first_us.saturating_sub(self.held_us)) / 1000,
+            path: self.link().map(|link| cmsd::Path {
+                rtt_us: link.rtt_us,
+                window_bytes: link.window_bytes,
+            }),
+        };
+        let held_ms = self.held_us / 1000;
+        if held_ms > 0 {
+            append(headers, cmsd::STATIC, format_args!(",ht={held_ms}"));
+        }
+        append(headers, cmsd::DYNAMIC, leaving);
     }
 
     /// Bytes of the answer were handed to the connection.
@@ -94,16 +118,19 @@ impl Filing {
         record.held_us = self.held_us;
         record.total_us = total_us;
         record.cmcd = self.cmcd.take();
-        record.link = self.quic.as_ref().map(|connection| {
-            let path = connection.stats().path;
-            access::Link {
-                rtt_us: microseconds(path.rtt),
-                lost_packets: path.lost_packets,
-                window_bytes: path.cwnd,
-            }
-        });
+        record.link = self.link();
         record.take(&self.slip);
         record
+    }
+
+    /// The state of the connection, where it can be told.
+    fn link(&self) -> Option<access::Link> {
+        let path = self.quic.as_ref()?.stats().path;
+        Some(access::Link {
+            rtt_us: microseconds(path.rtt),
+            lost_packets: path.lost_packets,
+            window_bytes: path.cwnd,
+        })
     }
 }
 
@@ -117,6 +144,17 @@ impl Drop for Filing {
         {
             log.file(self.record(total_us));
         }
+    }
+}
+
+/// Adds to a header that is there.
+fn append(headers: &mut HeaderMap, name: &str, more: impl fmt::Display) {
+    let Some(said) = headers.get_mut(name) else {
+        return;
+    };
+    let text = said.to_str().map(|said| format!("{said}{more}"));
+    if let Some(Ok(value)) = text.ok().map(HeaderValue::try_from) {
+        *said = value;
     }
 }
 

@@ -133,8 +133,8 @@ async fn respond(
         }
     };
     let wants = (head_only, upgrade);
-    let (parts, outgoing) = prepare(front, &link, Protocol::H2, wants, response);
-    filing.answered(parts.status);
+    let (mut parts, outgoing) = prepare(front, &link, Protocol::H2, wants, response);
+    filing.answered(&mut parts);
     if matches!(outgoing, Outgoing::Chunks(..)) {
         stream.stop_waiting();
     }

@@ -156,8 +156,8 @@ async fn respond(
         }
     };
     let wants = (head_only, upgrade);
-    let (parts, outgoing) = prepare(&front, &link, Protocol::H3, wants, response);
-    filing.answered(parts.status);
+    let (mut parts, outgoing) = prepare(&front, &link, Protocol::H3, wants, response);
+    filing.answered(&mut parts);
     if let Outgoing::Session(start) = outgoing {
         return sessions.hold(stream, parts, start).await;
     }

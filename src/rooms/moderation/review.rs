@@ -17,6 +17,7 @@ use crate::protocol::interact::Member;
 use crate::rooms::moderation::metrics::Metrics;
 use crate::rooms::moderation::{Error, Fallback, Parts, Review};
 use crate::runtime::{TaskScope, clock};
+use crate::telemetry::access::Trace;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
@@ -151,7 +152,8 @@ impl Asker {
     }
 
     async fn post(&self, body: String) -> Result<Decision, &'static str> {
-        let request = signature::signed(self.http.post(self.url.clone()), &self.key, body);
+        let post = self.http.post(self.url.clone());
+        let request = signature::signed(post, &self.key, body, Trace::begin());
         let why = |error: reqwest::Error| if error.is_timeout() { "late" } else { "failed" };
         let mut response = request.send().await.map_err(why)?;
         if !response.status().is_success() {

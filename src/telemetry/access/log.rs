@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
 use crate::protocol::cmcd::{self, Cmcd};
-use crate::telemetry::access::players::{PlayerSums, Players};
+use crate::telemetry::access::players::{PlayerSums, Players, Seen};
 use crate::telemetry::access::writer::{Filed, Writer};
 use crate::telemetry::access::{Config, Object, Record};
 use crate::telemetry::{Metrics, otlp};
@@ -19,6 +19,8 @@ use crate::telemetry::{Metrics, otlp};
 /// Records that wait for the thread: a second of the busiest worker, about 6 MB at most. Further
 /// ones are lost and counted.
 const RING_MAX: usize = 16_384;
+
+const MINUTE_US: u64 = 60_000_000;
 
 /// Files records. Clones share the ring; the thread ends with the last of them.
 #[derive(Clone)]
@@ -49,6 +51,8 @@ pub enum Collected {
     Taken,
     /// The ring is full, come back later: 429.
     Overloaded,
+    /// Its session has told too much and shall stop: 410.
+    Unwanted,
 }
 
 /// A share of all, spread evenly.
@@ -123,9 +127,12 @@ impl Log {
         is_room: impl Fn(&str) -> bool,
     ) -> Collected {
         for set in cmcd::events(body) {
-            let known = set.sid.as_deref().zip(set.sn);
-            if known.is_some_and(|(sid, number)| !self.0.players.is_new(sid, number)) {
-                continue;
+            let minute = request.at_us.unsigned_abs() / MINUTE_US;
+            let seen = set.sid.as_deref();
+            match seen.map(|sid| self.0.players.see(sid, set.sn, minute)) {
+                Some(Seen::New) | None => {}
+                Some(Seen::Repeated) => continue,
+                Some(Seen::Unwanted) => return Collected::Unwanted,
             }
             if !self.put(Filed::event(request, set, &is_room, self.0.writes_lines)) {
                 return Collected::Overloaded;

@@ -16,6 +16,10 @@ use crate::telemetry::{Meter, Metrics};
 /// only.
 const ROOMS_MAX: usize = 1000;
 
+/// Events of one session in a minute, beyond which it is told to stop: a player that reports each
+/// response, of two renditions with five parts a second, sends a fifth of it.
+const EVENTS_MINUTE_MAX: u32 = 6000;
+
 /// Sessions whose newest reports are remembered in one generation; two generations are kept.
 const SESSIONS_MAX: usize = 50_000;
 
@@ -41,17 +45,43 @@ pub(super) struct Players {
     starved: Counter,
     startups: Counter,
     repeated: Counter,
+    stopped: Counter,
     buffer: Histogram,
     latency: Histogram,
     throughput: Histogram,
     start: Histogram,
 }
 
-/// The newest reports of each session: the highest number, and a bit for each of the 64 below it.
+/// What is remembered of sessions that report events.
 #[derive(Debug, Default)]
 struct Sessions {
-    new: HashMap<Box<str>, (u32, u64)>,
-    old: HashMap<Box<str>, (u32, u64)>,
+    new: HashMap<Box<str>, Session>,
+    old: HashMap<Box<str>, Session>,
+}
+
+/// The newest reports of a session.
+#[derive(Debug, Clone, Copy, Default)]
+struct Session {
+    /// The highest number.
+    highest: u32,
+    /// A bit for it, and for each of the 63 below it.
+    seen: u64,
+    /// The minute of the newest report, and how many came in it.
+    minute: u64,
+    events: u32,
+    /// It was told to stop.
+    stopped: bool,
+}
+
+/// What an event is to those who count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It has not come before.
+    New,
+    /// It has.
+    Repeated,
+    /// Its session has sent too many and is told to stop, for good.
+    Unwanted,
 }
 
 impl PlayerSums {
@@ -93,6 +123,7 @@ impl Players {
             starved: Counter::default(),
             startups: Counter::default(),
             repeated: Counter::default(),
+            stopped: Counter::default(),
             buffer: seconds(),
             latency: seconds(),
             throughput: Histogram::new(exponential_buckets(100.0, 2.0, 12)),
@@ -118,6 +149,11 @@ impl Players {
                 "player_reports_repeated",
                 "Events that came again and were not counted",
                 &this.repeated,
+            ),
+            (
+                "player_reports_unwanted",
+                "Events of sessions that were told to stop",
+                &this.stopped,
             ),
         ];
         for (name, help, counter) in counters {
@@ -194,40 +230,59 @@ impl Players {
         Some(sums)
     }
 
-    /// True when the report `number` of session `sid` has not been seen.
-    pub(super) fn is_new(&self, sid: &str, number: u32) -> bool {
-        let new = self.sessions.lock().take(sid, number);
-        if !new {
-            self.repeated.inc();
-        }
-        new
+    /// Takes note of report `number` of session `sid`, which came in the minute `minute`.
+    pub(super) fn see(&self, sid: &str, number: Option<u32>, minute: u64) -> Seen {
+        let seen = self.sessions.lock().take(sid, number, minute);
+        match seen {
+            Seen::New => 0,
+            Seen::Repeated => self.repeated.inc(),
+            Seen::Unwanted => self.stopped.inc(),
+        };
+        seen
     }
 }
 
 impl Sessions {
-    fn take(&mut self, sid: &str, number: u32) -> bool {
-        let known = self.new.get(sid).copied();
-        let Some((highest, seen)) = known.or_else(|| self.old.remove(sid)) else {
-            self.put(sid, (number, 1));
-            return true;
-        };
-        let (state, new) = if number > highest {
-            let shifted = seen.checked_shl(number - highest).unwrap_or(0);
-            ((number, shifted | 1), true)
-        } else {
-            // What is further back than 64 reports was told long ago.
-            let bit = 1_u64.checked_shl(highest - number).unwrap_or(0);
-            ((highest, seen | bit), bit != 0 && seen & bit == 0)
-        };
-        self.put(sid, state);
-        new
-    }
-
-    fn put(&mut self, sid: &str, state: (u32, u64)) {
+    fn take(&mut self, sid: &str, number: Option<u32>, minute: u64) -> Seen {
+        let known = self.new.get(sid).copied().or_else(|| self.old.remove(sid));
+        let mut session = known.unwrap_or_default();
+        let seen = session.take(number, minute);
         if self.new.len() >= SESSIONS_MAX && !self.new.contains_key(sid) {
             self.old = std::mem::take(&mut self.new);
         }
-        self.new.insert(sid.into(), state);
+        self.new.insert(sid.into(), session);
+        seen
+    }
+}
+
+impl Session {
+    fn take(&mut self, number: Option<u32>, minute: u64) -> Seen {
+        if self.minute != minute {
+            (self.minute, self.events) = (minute, 0);
+        }
+        self.events += 1;
+        self.stopped |= self.events > EVENTS_MINUTE_MAX;
+        if self.stopped {
+            return Seen::Unwanted;
+        }
+        match number {
+            Some(number) if !self.is_new(number) => Seen::Repeated,
+            _ => Seen::New,
+        }
+    }
+
+    fn is_new(&mut self, number: u32) -> bool {
+        if number > self.highest || self.seen == 0 {
+            let shift = number.saturating_sub(self.highest);
+            self.seen = self.seen.checked_shl(shift).unwrap_or(0) | 1;
+            self.highest = number;
+            return true;
+        }
+        // What is further back than 64 reports was told long ago.
+        let bit = 1_u64.checked_shl(self.highest - number).unwrap_or(0);
+        let is_new = bit != 0 && self.seen & bit == 0;
+        self.seen |= bit;
+        is_new
     }
 }
 
@@ -239,23 +294,40 @@ mod tests {
     fn a_report_is_counted_once() {
         let players = Players::register(&Metrics::default());
         let told = [1, 2, 2, 5, 4, 4, 1, 200, 130, 199];
-        let new: Vec<bool> = told.map(|number| players.is_new("s", number)).into();
+        let is_new = |sid: &str, number| players.see(sid, Some(number), 1) == Seen::New;
+        let new: Vec<bool> = told.map(|number| is_new("s", number)).into();
         let expected = [
             true, true, false, true, true, false, false, true, false, true,
         ];
         assert_eq!(new, expected);
-        assert!(players.is_new("other", 2));
+        assert!(is_new("other", 2));
+        // Without a number nothing is known to have come twice.
+        assert_eq!(players.see("s", None, 1), Seen::New);
+        assert_eq!(players.see("s", None, 1), Seen::New);
+    }
+
+    #[test]
+    fn who_floods_is_told_to_stop_for_good() {
+        let mut sessions = Sessions::default();
+        for number in 1..=2 * EVENTS_MINUTE_MAX {
+            let minute = u64::from(number > EVENTS_MINUTE_MAX);
+            assert_eq!(sessions.take("busy", Some(number), minute), Seen::New);
+        }
+        let one_more = Some(2 * EVENTS_MINUTE_MAX + 1);
+        assert_eq!(sessions.take("busy", one_more, 1), Seen::Unwanted);
+        assert_eq!(sessions.take("busy", one_more, 7), Seen::Unwanted);
+        assert_eq!(sessions.take("other", Some(1), 1), Seen::New);
     }
 
     #[test]
     fn sessions_are_forgotten_in_generations() {
         let mut sessions = Sessions::default();
         for session in 0..3 * SESSIONS_MAX {
-            assert!(sessions.take(&session.to_string(), 1));
+            assert_eq!(sessions.take(&session.to_string(), Some(1), 1), Seen::New);
         }
         assert!(sessions.new.len() + sessions.old.len() <= 2 * SESSIONS_MAX);
         let newest = (3 * SESSIONS_MAX - 1).to_string();
-        assert!(!sessions.take(&newest, 1));
+        assert_eq!(sessions.take(&newest, Some(1), 1), Seen::Repeated);
     }
 
     #[test]

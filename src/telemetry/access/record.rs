@@ -33,9 +33,10 @@ pub struct Record {
     /// The trace that it belongs to.
     pub trace: Option<Trace>,
     pub(in crate::telemetry) object: Object,
+    pub(in crate::telemetry) span: Option<u64>,
     pub(super) kid: Option<Box<str>>,
     pub(in crate::telemetry) cache: Option<&'static str>,
-    pub(super) upstream_us: u32,
+    pub(super) upstream_us: Option<u32>,
 }
 
 /// A connection as its sender sees it.
@@ -67,9 +68,10 @@ impl Record {
             cmcd: None,
             trace: None,
             object: Object::default(),
+            span: None,
             kid: None,
             cache: None,
-            upstream_us: 0,
+            upstream_us: None,
         }
     }
 
@@ -81,6 +83,7 @@ impl Record {
             self.cache = notes.cache.get();
             self.upstream_us = notes.upstream_us.get();
             self.trace = slip.trace();
+            self.span = notes.span.get();
         }
     }
 

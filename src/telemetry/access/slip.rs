@@ -1,6 +1,7 @@
 //! The slip that goes along with a request.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,9 +47,22 @@ pub(super) struct Notes {
     pub(super) object: RefCell<Object>,
     pub(super) kid: RefCell<Option<Box<str>>>,
     pub(super) cache: Cell<Option<&'static str>>,
-    pub(super) upstream_us: Cell<u32>,
+    pub(super) upstream_us: Cell<Option<u32>>,
     traffic: RefCell<Option<Arc<Traffic>>>,
     trace: Cell<Option<Trace>>,
+    /// The span of the request, once somebody was called on its behalf.
+    pub(super) span: Cell<Option<u64>>,
+    answered: Answered,
+}
+
+/// What is done once the answer has begun.
+#[derive(Default)]
+struct Answered(Cell<Option<Box<dyn FnOnce()>>>);
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answered")
+    }
 }
 
 impl Traffic {
@@ -92,7 +106,7 @@ impl Slip {
     /// Notes how long a parent took to answer, in microseconds.
     pub fn upstream(&self, us: u32) {
         if let Some(notes) = &self.0 {
-            notes.upstream_us.set(us);
+            notes.upstream_us.set(Some(us));
         }
     }
 
@@ -103,9 +117,35 @@ impl Slip {
         }
     }
 
-    /// The trace that the request belongs to, for calls made on its behalf.
+    /// Lets `then` be called when a success begins to leave.
+    pub fn when_answered(&self, then: impl FnOnce() + 'static) {
+        if let Some(notes) = &self.0 {
+            notes.answered.0.set(Some(Box::new(then)));
+        }
+    }
+
+    /// The head of the answer leaves.
+    pub fn answered(&self, success: bool) {
+        let then = self.0.as_ref().and_then(|notes| notes.answered.0.take());
+        if let Some(then) = then.filter(|_| success) {
+            then();
+        }
+    }
+
+    /// The trace for calls made on behalf of the request: its own, else one that begins here.
     #[must_use]
-    pub fn trace(&self) -> Option<Trace> {
+    pub fn onward(&self) -> Trace {
+        let Some(notes) = &self.0 else {
+            return Trace::begin();
+        };
+        let trace = notes.trace.get().unwrap_or_else(Trace::begin);
+        notes.trace.set(Some(trace));
+        let onward = trace.onward();
+        notes.span.set(Some(onward.parent));
+        onward
+    }
+
+    pub(super) fn trace(&self) -> Option<Trace> {
         self.0.as_ref()?.trace.get()
     }
 

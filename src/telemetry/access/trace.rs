@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ulid::Ulid;
+
 /// A `traceparent` (W3C Trace Context, section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace {
@@ -32,6 +34,51 @@ impl Trace {
     }
 }
 
+impl Trace {
+    /// A trace that begins here.
+    #[must_use]
+    pub fn begin() -> Self {
+        let id = Ulid::new();
+        Self {
+            id: id.0,
+            parent: span(),
+            sampled: false,
+        }
+    }
+
+    /// The trace of something that has a name of its own: the same in every attempt.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            id: mixed(name.as_bytes()) | 1,
+            parent: span(),
+            sampled: false,
+        }
+    }
+
+    /// The same trace for those who are called, with a span of ours as the one that asks.
+    #[must_use]
+    pub fn onward(self) -> Self {
+        let parent = span();
+        Self { parent, ..self }
+    }
+}
+
+/// The id of a span.
+fn span() -> u64 {
+    // The lower 64 of 80 random bits.
+    Ulid::new().random() as u64 | 1
+}
+
+/// FNV-1a of 128 bits.
+fn mixed(bytes: &[u8]) -> u128 {
+    bytes
+        .iter()
+        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
+            (hash ^ u128::from(*byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
+        })
+}
+
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let flags = u8::from(self.sampled);
@@ -56,6 +103,21 @@ mod tests {
         let trace = Trace::parse(text).unwrap();
         assert!(trace.sampled);
         assert_eq!(trace.to_string(), text);
+    }
+
+    #[test]
+    fn those_who_are_called_are_in_the_same_trace() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = Trace::parse(text).unwrap();
+        let onward = trace.onward();
+        assert_eq!((onward.id, onward.sampled), (trace.id, true));
+        assert_ne!(onward.parent, trace.parent);
+        let attempts = [Trace::named("order-1"), Trace::named("order-1")];
+        assert_eq!(attempts[0].id, attempts[1].id);
+        assert_ne!(attempts[0].parent, attempts[1].parent);
+        for begun in [Trace::begin(), attempts[0], Trace::named("")] {
+            assert_eq!(Trace::parse(&begun.to_string()), Some(begun));
+        }
     }
 
     #[test]

@@ -282,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         }
         self.front.metrics.replied(Protocol::H1, parts.status);
         if let Some(filing) = &mut terms.filing {
-            filing.answered(parts.status);
+            filing.answered(&mut parts);
         }
         self.served += 1;
         let closes = terms.persistence == Persistence::Close;

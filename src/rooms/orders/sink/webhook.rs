@@ -12,6 +12,7 @@ use crate::hooks::signature;
 use crate::ledger::{Order, State};
 use crate::rooms::orders::life::Outcome;
 use crate::rooms::orders::{Decision, Webhook};
+use crate::telemetry::access::Trace;
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -62,7 +63,8 @@ impl Sink {
         let body = request(order);
         let post = self.http.post(&self.url);
         let post = post.header("idempotency-key", &*order.id.key);
-        let sent = signature::signed(post, &self.key, body).send().await;
+        let trace = Trace::named(&order.id.key);
+        let sent = signature::signed(post, &self.key, body, trace).send().await;
         match read(sent).await {
             Ok((status, after, answer)) => outcome(status, after, &answer),
             Err(error) => Outcome::Later {
