@@ -98,14 +98,13 @@ impl Delivery {
         let teller = cmsd::Teller::new(config.cmsd, node_name, shedding.clone());
         let seen = (store.clone(), audiences.clone());
         let shelves = hls::Shelves::new(config, seen, teller, media, runtime);
-        let waiters_max = config.waiters_max;
         let flv = flv::Builder::new(&config.flv, audiences.clone(), drain.clone(), metrics);
         Self(Arc::new(Inner {
             hls: hls::Source::new(
                 store.clone(),
                 shelves.clone(),
                 segments,
-                waiters_max,
+                config.waiters_max,
                 shedding.clone(),
                 metrics,
             ),

@@ -129,31 +129,36 @@ impl Players {
             throughput: Histogram::new(exponential_buckets(100.0, 2.0, 12)),
             start: seconds(),
         };
+        this.export(metrics);
+        this
+    }
+
+    fn export(&self, metrics: &Metrics) {
         let counters = [
             (
                 "player_reports",
                 "Requests and events in which players told of themselves",
-                &this.requests,
+                &self.requests,
             ),
             (
                 "player_starvations",
                 "Those of them after a buffer had run empty",
-                &this.starved,
+                &self.starved,
             ),
             (
                 "player_urgent_requests",
                 "Those of them made to start or to recover",
-                &this.startups,
+                &self.startups,
             ),
             (
                 "player_reports_repeated",
                 "Events that came again and were not counted",
-                &this.repeated,
+                &self.repeated,
             ),
             (
                 "player_reports_unwanted",
                 "Events of sessions that were told to stop",
-                &this.stopped,
+                &self.stopped,
             ),
         ];
         for (name, help, counter) in counters {
@@ -163,28 +168,27 @@ impl Players {
             (
                 "player_buffer_seconds",
                 "Media in the buffers of players",
-                &this.buffer,
+                &self.buffer,
             ),
             (
                 "player_latency_seconds",
                 "Distance of players from the live edge",
-                &this.latency,
+                &self.latency,
             ),
             (
                 "player_throughput_kilobits",
                 "Throughput per second that players measured",
-                &this.throughput,
+                &self.throughput,
             ),
             (
                 "player_start_seconds",
                 "From a player's wish to its first picture",
-                &this.start,
+                &self.start,
             ),
         ];
         for (name, help, histogram) in histograms {
             metrics.register("delivery", name, help, histogram.clone());
         }
-        this
     }
 
     pub(super) fn room(&self, room: &str) -> Option<Arc<PlayerSums>> {
