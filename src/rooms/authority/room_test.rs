@@ -227,6 +227,37 @@ fn total_of_likes_is_told_once_a_tick_however_many_come() {
 }
 
 #[test]
+fn a_trickle_of_likes_fills_as_many_ticks_as_a_storm() {
+    let told_at = |every_ms: i64, likes: u64| {
+        let (mut room, mut total, mut times) = (room(), 0, Vec::new());
+        for ms in 0..20_000 {
+            if ms < 10_000 && ms % every_ms == 0 {
+                total += likes;
+                let report = LikesReport {
+                    edge: "a".into(),
+                    total,
+                    runs: Vec::new(),
+                };
+                room.likes(&report, at(ms));
+            }
+            let events = told(&mut room, at(ms));
+            times.extend(events.iter().map(|event| event.at - at(0).unix_ms));
+        }
+        times
+    };
+    let (trickle, storm) = (told_at(1000, 1), told_at(1, 1000));
+    let flowing = |times: &[i64]| times.iter().filter(|ms| **ms < 10_000).count();
+    assert_eq!((flowing(&trickle), flowing(&storm)), (50, 50));
+    let last = |times: &[i64]| times.last().copied();
+    assert_eq!(
+        last(&trickle),
+        Some(10_800),
+        "two seconds after the last like"
+    );
+    assert_eq!(last(&storm), Some(11_800), "the same");
+}
+
+#[test]
 fn presence_is_told_when_it_changes_and_expires_without_a_word() {
     let mut room = room();
     let mut sketch = crate::rooms::Sketch::new();

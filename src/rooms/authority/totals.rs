@@ -10,6 +10,12 @@ use crate::rooms::authority::presence::Presence;
 /// How often presence is told at most, in milliseconds.
 const PRESENCE_MS: i64 = 1000;
 
+/// How long every tick goes on to tell the total of likes after it has grown, in milliseconds.
+/// 2000: a room that is liked once a second has every tick filled, so a storm of likes sends
+/// members not one message more than a trickle, and no burst finds the edges unprepared. Nobody
+/// likes: silence.
+const FLOWING_MS: i64 = 2000;
+
 /// The totals of one room.
 #[derive(Debug)]
 pub(super) struct Totals {
@@ -17,6 +23,8 @@ pub(super) struct Totals {
     pub(super) presence: Presence,
     like_tick_ms: i64,
     likes_told: Told<u64>,
+    /// Until when ticks are filled, whether the total grows or not.
+    likes_flow_until_ms: i64,
     presence_told: Told<(u64, u64)>,
 }
 
@@ -35,6 +43,7 @@ impl Totals {
             presence: Presence::default(),
             like_tick_ms: like_tick_ms.into(),
             likes_told: Told::default(),
+            likes_flow_until_ms: now.ms,
             presence_told: Told::default(),
         }
     }
@@ -59,23 +68,34 @@ impl Totals {
 
     fn poll_likes(&mut self, now: Now, news: &mut Vec<(Kind, Value)>) -> Option<i64> {
         let total = self.likes.total();
-        let due_ms = self.likes_told.due_ms(&total, self.like_tick_ms, now)?;
-        if due_ms > now.ms || !self.likes.is_settled(now.ms) {
-            return Some(due_ms.max(now.ms + self.like_tick_ms.max(1)));
+        let has_grown = total != self.likes_told.value;
+        if !has_grown && now.ms >= self.likes_flow_until_ms {
+            return None;
+        }
+        let due_ms = self.likes_told.due_ms(self.like_tick_ms, now);
+        if due_ms > now.ms {
+            return Some(due_ms);
+        }
+        let next_ms = now.ms + self.like_tick_ms.max(1);
+        if !self.likes.is_settled(now.ms) {
+            return Some(next_ms);
+        }
+        if has_grown {
+            self.likes_flow_until_ms = now.ms + FLOWING_MS;
         }
         self.likes_told.tell(total, now);
         news.push((Kind::Like, json!({ "total": total })));
-        None
+        (next_ms < self.likes_flow_until_ms).then_some(next_ms)
     }
 
     fn poll_presence(&mut self, now: Now, news: &mut Vec<(Kind, Value)>) -> Option<i64> {
         self.presence.expire(now.ms);
         let counts = (self.presence.online(), self.presence.unique());
-        let due_ms = self.presence_told.due_ms(&counts, PRESENCE_MS, now);
-        if let Some(later_ms) = due_ms.filter(|due_ms| *due_ms > now.ms) {
-            return Some(later_ms);
-        }
-        if due_ms.is_some() {
+        if counts != self.presence_told.value {
+            let due_ms = self.presence_told.due_ms(PRESENCE_MS, now);
+            if due_ms > now.ms {
+                return Some(due_ms);
+            }
             self.presence_told.tell(counts, now);
             news.push((Kind::Presence, presence(counts)));
         }
@@ -87,11 +107,10 @@ fn presence((online, unique): (u64, u64)) -> Value {
     json!({ "online": online, "unique": unique })
 }
 
-impl<T: PartialEq> Told<T> {
-    /// When `value` may be told, if it is news.
-    fn due_ms(&self, value: &T, tick_ms: i64, now: Now) -> Option<i64> {
-        let due_ms = self.at_ms.map_or(now.ms, |at_ms| at_ms + tick_ms);
-        (self.value != *value).then_some(due_ms)
+impl<T> Told<T> {
+    /// When the next value may be told.
+    fn due_ms(&self, tick_ms: i64, now: Now) -> i64 {
+        self.at_ms.map_or(now.ms, |at_ms| at_ms + tick_ms)
     }
 
     fn tell(&mut self, value: T, now: Now) {
