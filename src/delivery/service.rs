@@ -28,8 +28,6 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(delivery: Delivery, scope: &TaskScope) -> Self {
-        let pulse = delivery.0.shedding.clone().pulse(scope.shutdown().clone());
-        scope.spawn_local("delivery.pulse", pulse);
         Self {
             answers: delivery.0.hls.answers(scope.clone()),
             halls: delivery.0.flv.halls(scope.clone()),

@@ -226,11 +226,12 @@ impl Parts {
         let delivery = Delivery::new(&config.delivery, parts, metrics, &self.name);
         let services = (delivery.clone(), doors.clone());
         let (vitals, shutdown) = (self.vitals.clone(), scope.shutdown().clone());
+        let shedding = self.services.shedding.gauge();
         let (gate, door) = (self.services.gate.clone(), self.services.shedding.door());
         let (drain, hooks) = (self.drain.clone(), self.hooks.clone());
         let challenges = self.challenges.clone();
         let make = move |worker| -> Rc<dyn Service> {
-            let watch = vitals.attend(&shutdown);
+            let watch = vitals.attend(shedding.clone(), &shutdown);
             Rc::new(Routes {
                 gate: gate.clone(),
                 viewers: Rc::new(Plays {

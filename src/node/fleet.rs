@@ -14,6 +14,7 @@ use crate::node::{Error, Role};
 use crate::registry::{self, Backend, Registry};
 use crate::relay::Puller;
 use crate::runtime::TaskScope;
+use crate::shed;
 
 /// How often the registry is told what has changed here, and asked who else is there.
 const LOOK: Duration = Duration::from_secs(2);
@@ -72,6 +73,16 @@ impl Parts {
                 }
             }
         });
+        if role == Role::Edge {
+            let (registry, door) = (self.registry.clone(), self.services.shedding.door());
+            let shutdown = scope.shutdown().clone();
+            scope.spawn("node.neighbours", async move {
+                tokio::select! {
+                    () = follow_full(&registry, &door) => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+        }
         if role == Role::Edge
             && config.relay.parents.is_empty()
             && let Some(puller) = self.parents.clone()
@@ -116,6 +127,20 @@ impl Parts {
             relay: port("relay.listen").map(|port| format!("{host}:{port}")),
             http,
             level: 0,
+        }
+    }
+}
+
+/// Tells the door which nodes have no place for those it would send there.
+async fn follow_full(registry: &Registry, door: &shed::Door) {
+    loop {
+        let mut nodes = registry.nodes();
+        nodes.retain(|node| node.level >= shed::Level::JoinQueue as u8);
+        let urls = nodes.iter().flat_map(|node| node.http.values());
+        door.set_full(urls.map(String::as_str));
+        tokio::select! {
+            () = registry.nodes_changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -13,6 +14,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use crate::node::Role;
 use crate::runtime::{Shutdown, TaskScope, lag, process};
+use crate::shed::Gauge;
 use crate::telemetry::{Meter, Metrics};
 
 /// What all probes of a node count by. Clones share it.
@@ -37,25 +39,35 @@ impl Vitals {
         &self.lag
     }
 
-    /// Watches this worker, for as long as the scope lives.
-    pub(super) fn attend(&self, shutdown: &Shutdown) -> TaskScope {
+    /// Watches this worker, for as long as the scope lives, and tells `shedding` too.
+    pub(super) fn attend(&self, shedding: Gauge, shutdown: &Shutdown) -> TaskScope {
         let scope = TaskScope::under(shutdown);
-        let watch = self.clone().watch(scope.shutdown().clone());
-        scope.spawn_local("node.vitals", watch);
+        let (vitals, stop) = (self.clone(), scope.shutdown().clone());
+        scope.spawn_local("node.vitals", async move {
+            let report = |late| {
+                vitals.count(late);
+                shedding.waited(late);
+            };
+            tokio::select! {
+                () = lag::probe(report) => {}
+                () = stop.requested() => {}
+            }
+        });
         scope
     }
 
     /// Watches the thread or runtime that this is spawned on.
     pub(super) async fn watch(self, shutdown: Shutdown) {
-        let report = |late: std::time::Duration| {
-            let us = i64::try_from(late.as_micros()).unwrap_or(i64::MAX);
-            self.lag.add(us);
-            self.seconds.observe(late.as_secs_f64());
-        };
         tokio::select! {
-            () = lag::probe(report) => {}
+            () = lag::probe(|late| self.count(late)) => {}
             () = shutdown.requested() => {}
         }
+    }
+
+    fn count(&self, late: Duration) {
+        self.lag
+            .add(i64::try_from(late.as_micros()).unwrap_or(i64::MAX));
+        self.seconds.observe(late.as_secs_f64());
     }
 }
 

@@ -1,5 +1,6 @@
 //! The door of a node: those who come anew pass it, and nobody else.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -28,6 +29,8 @@ struct Inner {
     queue: Mutex<Queue>,
     key: Key,
     peers: ArcSwap<Vec<Arc<str>>>,
+    /// Origins of URLs of nodes that have no place either, as far as known.
+    full: ArcSwap<HashSet<String>>,
     next_peer: AtomicUsize,
     joins: AtomicU64,
     metrics: Metrics,
@@ -74,6 +77,7 @@ impl Door {
             queue: Mutex::new(Queue::new(config.queue_seconds_max)),
             key: Key::random(),
             peers: ArcSwap::default(),
+            full: ArcSwap::default(),
             next_peer: AtomicUsize::new(0),
             joins: AtomicU64::new(0),
             metrics,
@@ -150,11 +154,19 @@ impl Door {
         }
     }
 
-    /// Peers in turn.
+    /// Peers in turn, but for those that are known to have no place either.
     fn peer(&self) -> Option<Arc<str>> {
-        let peers = self.0.peers.load();
-        let index = self.0.next_peer.fetch_add(1, Ordering::Relaxed);
-        peers.get(index.checked_rem(peers.len())?).cloned()
+        let (peers, full) = (self.0.peers.load(), self.0.full.load());
+        let first = self.0.next_peer.fetch_add(1, Ordering::Relaxed);
+        let first = first.checked_rem(peers.len())?;
+        let mut turns = peers.iter().cycle().skip(first).take(peers.len());
+        turns.find(|peer| !full.contains(&origin(peer))).cloned()
+    }
+
+    /// Says by which URLs nodes are reached that have no place for newcomers just now. A peer of
+    /// which nothing is known is taken to have one.
+    pub fn set_full<'a>(&self, urls: impl Iterator<Item = &'a str>) {
+        self.0.full.store(Arc::new(urls.map(origin).collect()));
     }
 
     pub(super) fn apply(&self, config: &Config) {
@@ -190,6 +202,18 @@ impl Door {
         let since = now.saturating_duration_since(self.0.started);
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
+}
+
+/// A base URL as it can be compared: without a slash at its end or the port that goes without
+/// saying.
+fn origin(url: &str) -> String {
+    let url = url.trim_end_matches('/').to_ascii_lowercase();
+    let port = if url.starts_with("https:") {
+        ":443"
+    } else {
+        ":80"
+    };
+    url.strip_suffix(port).unwrap_or(&url).to_owned()
 }
 
 #[cfg(test)]
@@ -257,5 +281,26 @@ mod tests {
             ..join(None)
         };
         assert!(matches!(door.join(&sent_here), Turn::Hold(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_that_are_known_to_be_full_are_passed_over() {
+        let door = door(
+            Level::Redirect,
+            &["https://b/", "https://c", "http://d:8080"],
+        );
+        let turns = |count| -> Vec<Turn> { (0..count).map(|_| door.join(&join(None))).collect() };
+        let elsewhere = |url: &str| Turn::Elsewhere(url.into());
+        door.set_full(["https://B:443", "http://c:80", "http://d:80"].into_iter());
+        let (c, d) = (elsewhere("https://c"), elsewhere("http://d:8080"));
+        assert_eq!(turns(3), [c.clone(), c, d]);
+        door.set_full(["https://b", "https://c:443", "http://d:8080"].into_iter());
+        let waits = |turn: &Turn| matches!(turn, Turn::Hold(_) | Turn::Later { .. });
+        assert!(
+            turns(3).iter().all(waits),
+            "nobody has a place: they wait here"
+        );
+        door.set_full(std::iter::empty());
+        assert_eq!(turns(1), [elsewhere("https://b")]);
     }
 }

@@ -7,12 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::runtime::{Shutdown, clock};
 use crate::shed::Level;
 use crate::shed::budget::Pressure;
-
-/// How often a worker's tasks are asked how long they wait for their turn.
-const PULSE: Duration = Duration::from_millis(100);
 
 /// The level of a node, for all who have to know it. Clones share it; the default one is of a node
 /// that never sheds.
@@ -60,20 +56,11 @@ impl Gauge {
         self.0.status.lock().clone()
     }
 
-    /// Measures how long the tasks of a worker wait for their turn, until `shutdown`; to be run on
-    /// the worker's thread.
-    pub async fn pulse(self, shutdown: Shutdown) {
-        loop {
-            let due = clock::now() + PULSE;
-            tokio::select! {
-                () = shutdown.requested() => return,
-                () = tokio::time::sleep_until(due) => {}
-            }
-            let late = clock::now().saturating_duration_since(due);
-            let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-            self.0.turns_us.fetch_add(late_us, Ordering::Relaxed);
-            self.0.turns.fetch_add(1, Ordering::Relaxed);
-        }
+    /// A task of a worker has waited this long for its turn ([`crate::runtime::lag`]).
+    pub fn waited(&self, late: Duration) {
+        let late_us = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        self.0.turns_us.fetch_add(late_us, Ordering::Relaxed);
+        self.0.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits of workers' tasks so far: their sum in microseconds, and their number.
@@ -98,24 +85,5 @@ impl Gauge {
             ..Status::default()
         });
         gauge
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_worker_that_has_time_gives_turns_at_once() {
-        let (gauge, shutdown) = (Gauge::default(), Shutdown::new());
-        let stop = shutdown.clone();
-        let beat = gauge.clone().pulse(shutdown);
-        let (_, ()) = tokio::join!(beat, async {
-            tokio::time::sleep(Duration::from_millis(1050)).await;
-            stop.request();
-        });
-        let (waited_us, turns) = gauge.turns();
-        assert_eq!(turns, 10);
-        assert!(waited_us <= 20_000, "{waited_us}");
     }
 }

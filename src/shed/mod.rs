@@ -55,7 +55,8 @@ pub struct Config {
     /// place.
     pub queue_seconds_max: u32,
     /// Edges that take those for whom this one has no place, by their public base URL
-    /// (`https://edge-2.example.net`). Without any, redirection is not on the ladder.
+    /// (`https://edge-2.example.net`). Without any, redirection is not on the ladder. One that is
+    /// known by its URL in the registry is passed over while it has a join queue itself.
     pub peers: Vec<String>,
 }
 
