@@ -286,6 +286,15 @@ test("an origin that is killed has lost no order", { timeout: 120_000 }, async (
   await after.see("the merchant's word", decided(key, "confirmed"));
 });
 
+/** Readiness, the metrics and the log say that the ledger takes no orders. */
+async function ledgerIsSaid(node) {
+  await until("readiness tells", async () => (await ready(node)) === 503);
+  const figures = await (await fetch(`${node.admin}/metrics`)).text();
+  assert.match(figures, /^rushlane_ledger_failures_total [1-9]/m);
+  const said = /"level":"ERROR".*the ledger cannot be used/;
+  assert.ok(node.process.stderr.some((line) => said.test(line)), "the log says so");
+}
+
 test("a ledger that cannot be read is said, kept, and takes no order", { timeout: 60_000 }, async (t) => {
   const merchant = await Merchant.open(t);
   const node = await origin(t, fleet(t), selling(merchant));
@@ -298,15 +307,15 @@ test("a ledger that cannot be read is said, kept, and takes no order", { timeout
   const noise = randomBytes(readFileSync(path).length);
   writeFileSync(path, noise);
   const next = await again(t, node);
-  assert.equal(await ready(next), 503);
+  await ledgerIsSaid(next);
   assert.match(await (await fetch(`${next.admin}/readyz`)).text(), /ledger/);
+  assert.match(await (await fetch(`${next.admin}/metrics`)).text(), /^rushlane_ledger_up 0$/m);
   assert.equal((await fetch(`${next.admin}/healthz`)).status, 200);
   // What the room was cannot be read: after some attempts it opens without.
   await until("the room is open", () => show(next, ROOM, "pin", { text: "open" }), { seconds: 20 });
   const answer = await order(next, user, someKey());
   assert.equal(answer.status, 503, answer.text);
   assert.ok(Number(answer.headers.get("retry-after")) >= 1);
-  assert.ok(next.process.stderr.some((line) => /"level":"(ERROR|WARN)"/.test(line) && /ledger/.test(line)));
   await next.process.stop("SIGTERM");
   assert.ok(readFileSync(path).equals(noise), "the file is left for the operator");
 });
@@ -351,7 +360,7 @@ test("a full disk costs orders, not the node", { timeout: 60_000 }, async (t) =>
     return answer.status === 503 && answer;
   }, { everyMs: 1 });
   assert.ok(Number(refused.headers.get("retry-after")) >= 1);
-  await until("readiness tells", async () => (await ready(node)) === 503);
+  await ledgerIsSaid(node);
   assert.equal((await fetch(`${node.admin}/healthz`)).status, 200);
 
   rmSync(filler);
