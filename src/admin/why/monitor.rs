@@ -158,7 +158,10 @@ impl Monitor {
         let viewers = viewers.unwrap_or_default();
         let parents = parts.parents.as_ref().map(|parents| parents.status());
         let parents = parents.unwrap_or_default();
-        let state = self.0.state.lock();
+        let mut state = self.0.state.lock();
+        if let Some(room) = state.rooms.get_mut(&info.room) {
+            room.hear(&broadcast);
+        }
         let empty = Room::default();
         let course = state.rooms.get(&info.room).unwrap_or(&empty);
         let evidence = hops::Evidence {

@@ -75,6 +75,23 @@ impl Room {
         }
     }
 
+    /// Looks whether anything has come since the last step, up to a second ago.
+    pub(super) fn hear(&mut self, broadcast: &broadcast::Consumer) {
+        let mut position = self.position;
+        let frames = lead(broadcast).map(|track| track.peek(&mut position, FRAMES_MAX));
+        let mut newest = frames.iter().flatten().rev();
+        if let Some(frame) = newest.find(|frame| !frame.is_gap()) {
+            self.heard(frame);
+        }
+    }
+
+    fn heard(&mut self, frame: &Frame) {
+        let stamps = &frame.stamps;
+        let hop = stamps.hops.last();
+        self.heard_us = Some(hop.map_or(stamps.ingest_us, |at| at.received_us));
+        self.gaps = 0;
+    }
+
     fn frames(&mut self, frames: &[Arc<Frame>], timescale: u32) {
         let mut late = Spread::default();
         let media = frames.iter().filter(|frame| !frame.is_gap());
@@ -97,12 +114,7 @@ impl Room {
                 links[hop].add(link_us);
                 self.negative_us[hop] = self.negative_us[hop].max(-link_us);
             }
-            let received_us = stamps
-                .hops
-                .last()
-                .map_or(stamps.ingest_us, |at| at.received_us);
-            self.heard_us = Some(received_us);
-            self.gaps = 0;
+            self.heard(frame);
         }
         self.gaps += frames
             .iter()
