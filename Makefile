@@ -97,6 +97,12 @@ chaos-orders: build ## 100,000 orders while nodes are killed; three books side b
 	RUSHLANE=$(TARGET)/release/rushlane CHAOS_ORDERS=100000 CHAOS_BUYERS=2000 \
 	$(CARGO) test --locked --test chaos -- --nocapture
 
+S ?= smoke
+load: build ## make load S=NAME: a scenario of loadtest/scenarios; FLEET=FILE KEY=FILE for a given fleet
+	$(CARGO) build --locked --release -p rushlane-load
+	$(TARGET)/release/rushlane-load run loadtest/scenarios/$(S).toml --report $(TARGET)/load/$(S) \
+	$(if $(FLEET),--fleet $(FLEET)) $(if $(KEY),--key-file $(KEY))
+
 # `make bench`: measure against the goals, the rivals in the same run.
 -include benches/bench.mk
 
@@ -115,4 +121,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders bench fuzz golden clean
+.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders load bench fuzz golden clean

@@ -114,7 +114,7 @@ impl Config {
 
     /// As [`Self::load`], from a text that is named `name` in faults.
     pub fn read(name: &str, text: &str, role: Role, overrides: &[Override]) -> Result<Self, Error> {
-        let (source, mut config, mut faults) = Source::read(name, text, overrides);
+        let (source, mut config, mut faults) = Source::read::<Self>(name, text, overrides);
         if role == Role::Edge && !source.sets(&["rtmp", "listen"]) {
             // Hosts push to an edge where it says so.
             config.rtmp.listen = None;

@@ -1,15 +1,16 @@
 //! Configuration text: TOML with positions, overrides on top, and every fault at its place.
 //!
-//! Knows the shape of a configuration only through serde; what the values mean is `check`'s matter.
+//! Knows the shape of a configuration only through serde, so that other files of the house are read
+//! as strictly; what the values mean is `check`'s matter.
 
 use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-use crate::node::config::{Config, Override};
+use crate::node::config::Override;
 
 /// The most faults reported at once; a file with more is not a configuration.
 const FAULTS_MAX: usize = 100;
@@ -53,11 +54,11 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// Reads `text`, named `name` in faults, with `overrides` on top (the last one wins). Whatever
     /// is wrong is in the last value; the configuration then holds defaults in its place.
-    pub fn read(
+    pub fn read<T: DeserializeOwned + Default>(
         name: &'a str,
         text: &'a str,
         overrides: &'a [Override],
-    ) -> (Self, Config, Vec<Fault>) {
+    ) -> (Self, T, Vec<Fault>) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut source = Self {
             name,
@@ -73,10 +74,10 @@ impl<'a> Source<'a> {
         // After a fault of grammar the rest of the table is a guess, and faults of content would
         // mislead.
         if faults.is_empty() {
-            source.drop_faulty_entries(&mut faults);
+            source.drop_faulty_entries::<T>(&mut faults);
         }
         for set in overrides {
-            match set.parse() {
+            match set.parse::<T>() {
                 Ok(value) => {
                     insert(source.table.get_mut(), &set.path, value);
                     source.overrides.push(set.clone());
@@ -84,7 +85,7 @@ impl<'a> Source<'a> {
                 Err(message) => faults.push(set.fault(message)),
             }
         }
-        let config = Config::deserialize(Deserializer::from(source.table.clone()));
+        let config = T::deserialize(Deserializer::from(source.table.clone()));
         (source, config.unwrap_or_default(), faults)
     }
 
@@ -113,10 +114,10 @@ impl<'a> Source<'a> {
     }
 
     /// Serde stops at the first fault; so note it, take the entry out and look again.
-    fn drop_faulty_entries(&mut self, faults: &mut Vec<Fault>) {
+    fn drop_faulty_entries<T: DeserializeOwned>(&mut self, faults: &mut Vec<Fault>) {
         while faults.len() < FAULTS_MAX {
             let deserializer = Deserializer::from(self.table.clone());
-            let Err(error) = Config::deserialize(deserializer) else {
+            let Err(error) = T::deserialize(deserializer) else {
                 return;
             };
             let span = error.span().unwrap_or(0..0);
@@ -156,7 +157,8 @@ impl<'a> Source<'a> {
 
 impl Fault {
     /// Where it stands among the others: by its place in the file, then what is outside of it.
-    pub(super) fn order(&self) -> usize {
+    #[must_use]
+    pub fn order(&self) -> usize {
         self.offset
     }
 }
@@ -173,13 +175,13 @@ impl Override {
     }
 
     /// The value, proved to fit its key; else what is wrong with it.
-    fn parse(&self) -> Result<DeValue<'_>, String> {
+    fn parse<T: DeserializeOwned>(&self) -> Result<DeValue<'_>, String> {
         let parsed = DeValue::parse(&self.value)
             .map(Spanned::into_inner)
             .unwrap_or_else(|_| DeValue::String(self.value.as_str().into()));
         let mut alone = DeTable::new();
         insert(&mut alone, &self.path, parsed.clone());
-        match Config::deserialize(Deserializer::from(Spanned::new(0..0, alone))) {
+        match T::deserialize(Deserializer::from(Spanned::new(0..0, alone))) {
             Ok(_) => Ok(parsed),
             Err(error) => Err(error.message().trim().to_owned()),
         }

@@ -4,13 +4,15 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
-export const BINARY = process.env.RUSHLANE ?? `${root}target/debug/rushlane`;
-export const PYTHON = process.env.RUSHLANE_PYTHON ?? `${root}tests/.venv/bin/python`;
+export const BINARY = process.env.RUSHLANE ?? `${ROOT}target/debug/rushlane`;
+/** The load test's program is built beside the server. */
+export const LOAD = process.env.RUSHLANE_LOAD ?? BINARY.replace(/rushlane$/, "rushlane-load");
+export const PYTHON = process.env.RUSHLANE_PYTHON ?? `${ROOT}tests/.venv/bin/python`;
 export const CHROMIUM = process.env.RUSHLANE_CHROMIUM ?? "/usr/bin/chromium";
-export const CLIP = `${root}tests/media/demo.flv`;
-export const OUT = `${root}tests/out`;
+export const CLIP = `${ROOT}tests/media/demo.flv`;
+export const OUT = `${ROOT}tests/out`;
 
 /** ffmpeg 9: enhanced RTMP, which Debian's ffmpeg 5 lacks. */
 export const FFMPEG9 = process.env.RUSHLANE_FFMPEG9 ?? findFfmpeg9();

@@ -1,0 +1,31 @@
+//! The load test: players, members and buyers as they come over the wire, and a verdict.
+//!
+//! Knows the fleet from outside only: what a viewer can see, and what nodes say of themselves at
+//! `/metrics`. It never asks a node how a viewer fares.
+//!
+//! Invariants: every action has a planned time, from which its sample is taken, so that a slow
+//! server cannot slow down the load that measures it; a rate ceiling and a time limit are always in
+//! force; when this machine is the limit, there is no verdict.
+
+pub mod actors;
+mod check;
+pub mod clip;
+pub mod collect;
+pub mod events;
+pub mod fleet;
+pub mod flv;
+pub mod gates;
+pub mod machine;
+pub mod mark;
+pub mod pace;
+pub mod playback;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod scrape;
+#[path = "../../benches/stamp.rs"]
+pub mod stamp;
+pub mod tally;
+pub mod verdict;
+pub mod web;
+pub mod words;

@@ -1,0 +1,7 @@
+//! `rushlane-load`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rushlane_load::words::main()
+}
