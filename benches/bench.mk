@@ -1,6 +1,6 @@
 # Measuring: two cores, no other load, a few minutes. Results: target/bench/*.json.
 
-BENCHES := latency fanout objects parked orders chat storm overload failover telemetry why
+BENCHES := latency fanout objects parked orders chat storm overload failover tokens telemetry why
 
 bench: bench-setup ## measure against the goals; rivals run beside us
 	$(CARGO) bench --locked --bench measure

@@ -25,6 +25,7 @@ mod soak;
 mod stamp;
 mod storm;
 mod telemetry;
+mod tokens;
 mod viewers;
 mod why;
 
@@ -97,7 +98,7 @@ fn benches() -> anyhow::Result<bool> {
     };
     let runtime = current_thread()?;
     let all = [
-        "latency", "fanout", "objects", "parked", "orders", "chat", "storm", "overload",
+        "latency", "fanout", "objects", "parked", "orders", "chat", "storm", "overload", "tokens",
     ]
     .map(str::to_owned);
     let chosen = if words.is_empty() { &all[..] } else { &words };
@@ -129,6 +130,7 @@ async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
         "storm" => storm::run(bench).await?,
         "telemetry" => telemetry::run(bench).await?,
         "why" => why::run(bench).await?,
+        "tokens" => tokens::run(bench)?,
         other => bail!("no bench {other}: see benches/bench.mk"),
     };
     outcome.finish(&bench.folder)

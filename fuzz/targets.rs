@@ -6,9 +6,13 @@
 //! target is a function and a line in [`TARGETS`] here, a file of `fuzz_targets/`, a `[[bin]]` in
 //! `Cargo.toml`, and a few seeds of real bytes.
 
+#[path = "credentials.rs"]
+mod credentials;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use rushlane::auth::{self, Arrival, Gate, KeyConfig, Mode, Push, SchemeName, TenantConfig, Visit};
 use rushlane::coding::amf0;
 use rushlane::container::flv::read::{self, Tag};
 use rushlane::media::codec::{AudioCodec, AudioConfig, Config, VideoCodec, VideoConfig, avc};
@@ -36,6 +40,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cmcd", told),
     ("codec_config", codec_config),
     ("codec_record", codec_record),
+    ("credentials", credentials::run),
     ("flv_tag", flv_tag),
     ("hls_directives", hls_directives),
     ("http1_head", http1_head),

@@ -4,7 +4,12 @@
 
 use std::borrow::Cow;
 
+use crate::auth::token::TOKEN_BYTES_MAX;
 use crate::coding::form;
+
+/// The longest value of a query that is looked at, in bytes: a token with every byte escaped.
+/// Longer ones cost their refusal nothing.
+const VALUE_BYTES_MAX: usize = 3 * TOKEN_BYTES_MAX;
 
 /// How a request or a stream key proves that it may pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +47,19 @@ pub(super) struct Carried<'a> {
     pub(super) path: &'a str,
     /// The query without credentials; borrowed when there were none.
     pub(super) query: Cow<'a, str>,
+}
+
+impl Credential<'_> {
+    /// How much of it there is to hash, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Token(text) | Self::AliyunA(text) => text.len(),
+            Self::AliyunB { minute, hash } => minute.len() + hash.len(),
+            Self::AliyunC { hash, time } | Self::Tencent { hash, time } => hash.len() + time.len(),
+            Self::Akamai(text) => text.len(),
+        }
+    }
 }
 
 impl<'a> Carried<'a> {
@@ -147,7 +165,8 @@ impl<'a> Said<'a> {
             _ => return false,
         };
         // What cannot be read is no credential, but still none of the services' business.
-        *slot = Some(form::unescape(value).unwrap_or_default());
+        let bounded = Some(value).filter(|value| value.len() <= VALUE_BYTES_MAX);
+        *slot = Some(bounded.and_then(form::unescape).unwrap_or_default());
         true
     }
 

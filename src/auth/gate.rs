@@ -1,18 +1,19 @@
 //! The gate of a node: every door asks it who may come in.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 
+use crate::auth::asking::{Arrival, Grant, Push, Visit};
 use crate::auth::carried::{Carried, Credential};
 use crate::auth::keyring::{Keyring, Wish};
 use crate::auth::metrics::{Door, Metrics};
+use crate::auth::running::Running;
 use crate::auth::scheme::Asked;
 use crate::auth::token::{Claims, ROOM_ANY, Scope};
-use crate::auth::{Config, DenyList, Error, Mode, Pass, Refusal};
+use crate::auth::{AtExpiry, Config, DenyList, Error, Mode, Pass, Refusal};
 use crate::protocol::interact::{Member, Role};
 use crate::telemetry;
 
@@ -25,101 +26,13 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     keyring: ArcSwap<Keyring>,
     denied: DenyList,
+    running: Running,
     metrics: Metrics,
 }
 
 /// Keys that are ready to verify.
 #[derive(Debug)]
 pub struct Keys(Keyring);
-
-/// What of a request decides who may see something.
-#[derive(Debug, Clone, Copy)]
-pub struct Visit<'a> {
-    /// The path, with whatever stands before the service's own.
-    pub path: &'a str,
-    /// The query, without `?`.
-    pub query: &'a str,
-    /// The `authorization` field.
-    pub authorization: Option<&'a str>,
-    /// Who sent it.
-    pub address: IpAddr,
-    /// Seconds since 1970.
-    pub now_s: i64,
-}
-
-/// A request without its credentials, for services that ask the gate themselves.
-#[derive(Debug)]
-pub struct Bare<'a> {
-    /// The token, wherever it stood; `None` also for signed URLs.
-    pub token: Option<Cow<'a, str>>,
-    /// The path as services know it.
-    pub path: &'a str,
-    /// The query without credentials.
-    pub query: Cow<'a, str>,
-}
-
-impl<'a> Visit<'a> {
-    /// The request without its credentials. Nothing is verified.
-    #[must_use]
-    pub fn bare(&self) -> Bare<'a> {
-        let carried = Carried::of(self.path, self.query, self.authorization);
-        let token = match carried.credential {
-            Credential::Token(token) => Some(token),
-            _ => None,
-        };
-        Bare {
-            token,
-            path: carried.path,
-            query: carried.query,
-        }
-    }
-}
-
-/// What of a stream key decides who may push.
-#[derive(Debug, Clone, Copy)]
-pub struct Push<'a> {
-    /// The room.
-    pub room: &'a str,
-    /// The name that is pushed to, with rendition and camera: what vendors' schemes sign.
-    pub name: &'a str,
-    /// What follows the name, without `?`.
-    pub query: &'a str,
-    /// The encoder's address.
-    pub address: IpAddr,
-    /// Seconds since 1970.
-    pub now_s: i64,
-}
-
-/// Who wants to be in a room.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival<'a> {
-    /// His token.
-    pub token: Option<&'a str>,
-    /// The id that he gives himself, in open mode.
-    pub user: Option<&'a str>,
-    /// The name that he gives himself, in open mode.
-    pub name: Option<&'a str>,
-    /// The room.
-    pub room: &'a str,
-    /// His address.
-    pub address: IpAddr,
-    /// Seconds since 1970.
-    pub now_s: i64,
-}
-
-/// Leave to see something.
-#[derive(Debug)]
-pub struct Grant<'a> {
-    /// The path as services know it.
-    pub path: &'a str,
-    /// The query without credentials.
-    pub query: Cow<'a, str>,
-    /// Who has it.
-    pub pass: Pass,
-    /// Where a player should go instead, so that what it asks for next is covered too: the same
-    /// playlist behind `/t/TOKEN/`.
-    pub elsewhere: Option<String>,
-}
 
 impl Gate {
     /// Reads the keys, and registers figures.
@@ -130,6 +43,7 @@ impl Gate {
         Ok(Self(Arc::new(Inner {
             keyring: ArcSwap::from_pointee(read(config)?),
             metrics: Metrics::register(metrics, &denied),
+            running: Running::default(),
             denied,
         })))
     }
@@ -173,7 +87,7 @@ impl Gate {
         let carried = Carried::of(visit.path, visit.query, visit.authorization);
         let room = closed_room(carried.path).filter(|_| keyring.mode == Mode::Token);
         let Some(room) = room else {
-            let pass = self.pass(None, room_in(carried.path), visit.address)?;
+            let pass = self.bare_pass(room_in(carried.path), visit.address)?;
             return Ok(Grant {
                 path: carried.path,
                 query: carried.query,
@@ -191,7 +105,7 @@ impl Gate {
             },
             now_s: visit.now_s,
         };
-        let claims = keyring.verify(&carried.credential, &wish)?;
+        let claims = self.verify_going_on(&keyring, &carried.credential, &wish)?;
         let elsewhere = match is_playlist(carried.path) && !carried.lasts {
             true => lasting_token(&keyring, &carried.credential, &claims, visit.now_s),
             false => None,
@@ -203,9 +117,38 @@ impl Gate {
         Ok(Grant {
             path: carried.path,
             query: carried.query,
-            pass: self.pass(Some(&claims), room, visit.address)?,
+            pass: self.pass(&keyring, &carried.credential, &claims, &wish)?,
             elsewhere,
         })
+    }
+
+    /// What `credential` proves. A token that has expired under a viewer is taken as it was in its
+    /// last second.
+    fn verify_going_on(
+        &self,
+        keyring: &Keyring,
+        credential: &Credential<'_>,
+        wish: &Wish<'_>,
+    ) -> Result<Claims, Refusal> {
+        let verified = keyring.verify(credential, wish);
+        let Credential::Token(token) = credential else {
+            return verified;
+        };
+        let (running, address, now_s) = (&self.0.running, wish.asked.address, wish.now_s);
+        let verified = match verified {
+            Err(Refusal::Expired) if keyring.at_expiry == AtExpiry::Finish => {
+                let known = running.expired_under(token, address, now_s);
+                let now_s = known.ok_or(Refusal::Expired)?;
+                keyring.verify(credential, &Wish { now_s, ..*wish })
+            }
+            verified => verified,
+        };
+        if let Ok(claims) = &verified
+            && keyring.at_expiry == AtExpiry::Finish
+        {
+            running.note(token, address, claims.exp_s, now_s);
+        }
+        verified
     }
 
     /// Leave to publish.
@@ -218,7 +161,7 @@ impl Gate {
     fn grant_publish(&self, push: &Push<'_>) -> Result<Pass, Refusal> {
         let keyring = self.0.keyring.load();
         if keyring.mode == Mode::Open {
-            return self.pass(None, push.room, push.address);
+            return self.bare_pass(push.room, push.address);
         }
         let path = format!("/live/{}", push.name);
         let wish = Wish {
@@ -233,7 +176,7 @@ impl Gate {
         };
         let carried = Carried::of(&path, push.query, None);
         let claims = keyring.verify(&carried.credential, &wish)?;
-        self.pass(Some(&claims), push.room, push.address)
+        self.pass(&keyring, &carried.credential, &claims, &wish)
     }
 
     /// Who enters a room. A token decides who he is; without one, in open mode, he is a viewer by
@@ -255,17 +198,20 @@ impl Gate {
             let id = arrival.user.map_or_else(anonymous, str::to_owned);
             let name = arrival.name.unwrap_or_default();
             let member = Member::new(&id, name, Role::Viewer)?;
-            let pass = Pass::new(&self.0.denied, None, &member.id, room, address);
+            let pass = Pass::new(&self.0.denied, None, &member.id, room, address, None);
             return pass.checked().map(|pass| (member, pass));
         };
         let wish = Wish::in_room(Scope::Interact, room, address, arrival.now_s);
-        let claims = keyring.verify(&Credential::Token(token.into()), &wish)?;
+        let credential = Credential::Token(token.into());
+        let claims = keyring.verify(&credential, &wish)?;
         let id = match &*claims.sub {
             "" => anonymous(),
             sub => sub.to_owned(),
         };
         let member = Member::new(&id, &claims.name, claims.role)?;
-        let pass = Pass::new(&self.0.denied, Some(&claims), &member.id, room, address);
+        let until_s = keyring.until_s(&credential, &claims, arrival.now_s);
+        let denied = &self.0.denied;
+        let pass = Pass::new(denied, Some(&claims), &member.id, room, address, until_s);
         pass.checked().map(|pass| (member, pass))
     }
 
@@ -274,8 +220,9 @@ impl Gate {
     pub fn is_operator(&self, token: &str, address: IpAddr, now_s: i64) -> bool {
         let wish = Wish::in_room(Scope::Admin, ROOM_ANY, address, now_s);
         let keyring = self.0.keyring.load();
-        let claims = keyring.verify(&Credential::Token(token.into()), &wish);
-        let granted = claims.and_then(|claims| self.pass(Some(&claims), ROOM_ANY, address));
+        let credential = Credential::Token(token.into());
+        let claims = keyring.verify(&credential, &wish);
+        let granted = claims.and_then(|claims| self.pass(&keyring, &credential, &claims, &wish));
         self.0.metrics.asked(Door::Admin, granted.as_ref().err());
         granted.is_ok()
     }
@@ -293,9 +240,30 @@ impl Gate {
         mark.is_some_and(good)
     }
 
-    fn pass(&self, claims: Option<&Claims>, room: &str, address: IpAddr) -> Result<Pass, Refusal> {
-        let sub = claims.map(|claims| claims.sub.clone()).unwrap_or_default();
-        Pass::new(&self.0.denied, claims, &sub, room, address).checked()
+    /// The pass of somebody of whom nothing is asked.
+    fn bare_pass(&self, room: &str, address: IpAddr) -> Result<Pass, Refusal> {
+        let sub = Arc::default();
+        Pass::new(&self.0.denied, None, &sub, room, address, None).checked()
+    }
+
+    fn pass(
+        &self,
+        keyring: &Keyring,
+        credential: &Credential<'_>,
+        claims: &Claims,
+        wish: &Wish<'_>,
+    ) -> Result<Pass, Refusal> {
+        let until_s = keyring.until_s(credential, claims, wish.now_s);
+        let (denied, address) = (&self.0.denied, wish.asked.address);
+        let pass = Pass::new(
+            denied,
+            Some(claims),
+            &claims.sub,
+            wish.room,
+            address,
+            until_s,
+        );
+        pass.checked()
     }
 }
 

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 use crate::auth::{
-    CLOCK_SKEW_SECONDS, Key, KeyConfig, SchemeName, TOKEN_BYTES_MAX, TenantConfig, sign,
+    AtExpiry, CLOCK_SKEW_SECONDS, Key, KeyConfig, SchemeName, TOKEN_BYTES_MAX, TenantConfig, sign,
 };
 
 const NOW: i64 = 1_763_800_000;
@@ -126,9 +126,11 @@ fn each_refusal_has_its_reason() {
     let gate = gate(Mode::Token, &["a"]);
     let play = |token: &str, now_s| play(&gate, token, now_s).err();
     let token = sign(&key("a"), &claims(Scope::Play));
+    let late = NOW + 61 + CLOCK_SKEW_SECONDS;
+    assert_eq!(play(&token, late), Some(Refusal::Expired));
     assert_eq!(play(&token, NOW), None);
     assert_eq!(play(&token, NOW + 60 + CLOCK_SKEW_SECONDS), None);
-    let late = NOW + 61 + CLOCK_SKEW_SECONDS;
+    let late = late + 3600;
     assert_eq!(play(&token, late), Some(Refusal::Expired));
     for text in ["", "a.b", &"a".repeat(TOKEN_BYTES_MAX + 1)] {
         assert_eq!(play(text, NOW), Some(Refusal::Malformed));
@@ -389,10 +391,10 @@ fn who_is_denied_is_kept_out_and_told_inside() {
         .pass;
     let mut changes = inside.changes();
     changes.mark_unchanged();
-    assert!(!inside.is_withdrawn());
+    assert!(inside.over().is_none());
     let wanted = serde_json::from_str(r#"{"token":"t-1"}"#).unwrap();
     gate.denied().add(wanted).unwrap();
-    assert!(changes.has_changed().unwrap() && inside.is_withdrawn());
+    assert!(changes.has_changed().unwrap() && inside.over() == Some(Refusal::Withdrawn));
     let refused = gate.play(&visit("/live/demo.flv", &query, NOW)).map(|_| ());
     assert_eq!(refused, Err(Refusal::Withdrawn));
     let refused = gate.member(&arrival(Some(&token), None)).map(|_| ());
@@ -457,6 +459,102 @@ fn faults_of_a_configuration_are_all_told() {
         ..Config::default()
     };
     assert!(told(&keyless).contains("signs URLs"));
+}
+
+#[test]
+fn who_watches_when_his_token_expires_goes_on() {
+    let gate = gate(Mode::Token, &["a"]);
+    let token = sign(&key("a"), &claims(Scope::Play));
+    let until_s = NOW + 60 + CLOCK_SKEW_SECONDS;
+    assert!(play(&gate, &token, until_s).is_ok());
+    for step in 1..20 {
+        assert!(play(&gate, &token, until_s + 30 * step).is_ok(), "{step}");
+    }
+    // Elsewhere, or after a while, it has expired.
+    let query = format!("token={token}");
+    let passed_on = Visit {
+        address: [198, 51, 100, 7].into(),
+        ..visit("/live/demo.flv", &query, until_s + 600)
+    };
+    assert_eq!(gate.play(&passed_on).unwrap_err(), Refusal::Expired);
+    assert_eq!(play(&gate, &token, until_s + 700), Err(Refusal::Expired));
+    // What is forged is not remembered, nor is what its key has left.
+    let token = sign(&key("a"), &claims(Scope::Play));
+    assert!(play(&gate, &token, until_s).is_ok());
+    gate.replace(Gate::prepare(&config(Mode::Token, &["b"])).unwrap());
+    assert_eq!(play(&gate, &token, until_s + 1), Err(Refusal::UnknownKey));
+    let text = format!("{gate:?}");
+    assert!(
+        text.contains("Running(1)") && !text.contains(&token),
+        "{text}"
+    );
+}
+
+#[test]
+fn tokens_end_sessions_where_the_operator_wants_it() {
+    let gate = open_gate(&Config {
+        at_expiry: AtExpiry::End,
+        ..config(Mode::Token, &["a"])
+    });
+    let pass = |exp_s| {
+        let token = sign(
+            &key("a"),
+            &Claims {
+                exp_s,
+                ..claims(Scope::Play)
+            },
+        );
+        let query = format!("token={token}");
+        gate.play(&visit("/live/demo.flv", &query, NOW))
+            .unwrap()
+            .pass
+    };
+    // The clock of this machine is past the first.
+    assert_eq!(pass(NOW + 60).over(), Some(Refusal::Expired));
+    let lasting = pass(i64::MAX);
+    assert!(lasting.expires() && lasting.over().is_none());
+    let token = sign(&key("a"), &claims(Scope::Play));
+    let until_s = NOW + 60 + CLOCK_SKEW_SECONDS;
+    assert!(play(&gate, &token, until_s).is_ok());
+    assert_eq!(play(&gate, &token, until_s + 1), Err(Refusal::Expired));
+}
+
+#[test]
+fn what_is_too_long_is_not_looked_at() {
+    let long = "A".repeat(4000);
+    let hash = "0".repeat(32);
+    for (scheme, path, query) in [
+        (
+            SchemeName::AliyunA,
+            String::new(),
+            format!("auth_key={NOW}-{long}-0-{hash}"),
+        ),
+        (
+            SchemeName::AliyunB,
+            format!("/202511221626/{hash}"),
+            long.clone(),
+        ),
+        (
+            SchemeName::AliyunC,
+            String::new(),
+            format!("KEY1={long}&KEY2=55CE8100"),
+        ),
+        (
+            SchemeName::Tencent,
+            String::new(),
+            format!("txSecret={hash}&txTime={long}"),
+        ),
+        (
+            SchemeName::Akamai,
+            String::new(),
+            format!("hdnts=exp=1~acl={long}~hmac=00"),
+        ),
+    ] {
+        let gate = with_tenant(scheme, &"00".repeat(16));
+        let path = format!("{path}/live/test/{long}");
+        let refused = gate.play(&visit(&path, &query, NOW)).unwrap_err();
+        assert_eq!(refused, Refusal::Malformed, "{scheme:?}");
+    }
 }
 
 #[test]

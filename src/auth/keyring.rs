@@ -6,8 +6,8 @@ use crate::auth::carried::Credential;
 use crate::auth::key::{Key, KeyError};
 use crate::auth::scheme::{Asked, JwksError, Signed};
 use crate::auth::tenant::{Scheme, Tenant};
-use crate::auth::token::{Claims, ROOM_ANY, Scope, Unproven, sign};
-use crate::auth::{Config, Mode, Refusal};
+use crate::auth::token::{Claims, ROOM_ANY, Scope, TOKEN_BYTES_MAX, Unproven, sign};
+use crate::auth::{AtExpiry, Config, Mode, Refusal};
 use crate::protocol::interact::Role;
 
 /// How far the signer's clock may be from ours, in seconds (R4.5).
@@ -17,6 +17,9 @@ pub const CLOCK_SKEW_SECONDS: i64 = 30;
 const KEYS_MAX: usize = 8;
 /// Tenants of one node: they are looked through one by one.
 const TENANTS_MAX: usize = 100;
+
+/// The longest path that is hashed for a signed URL, in bytes: our own have a third of it.
+const PATH_BYTES_MAX: usize = 1024;
 
 /// Why keys or tenants cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,7 @@ pub(super) struct Keyring {
     keys: Vec<Key>,
     tenants: Vec<Tenant>,
     session_s: i64,
+    pub(super) at_expiry: AtExpiry,
 }
 
 /// What somebody wants.
@@ -140,15 +144,20 @@ impl Keyring {
             keys,
             tenants,
             session_s: config.session_seconds.into(),
+            at_expiry: config.at_expiry,
         })
     }
 
-    /// What `credential` proves, when it is good for `wish`.
+    /// What `credential` proves, when it is good for `wish`. What is too long is refused before it
+    /// is looked at, so that no refusal costs more than a hash of a bounded text.
     pub(super) fn verify(
         &self,
         credential: &Credential<'_>,
         wish: &Wish<'_>,
     ) -> Result<Claims, Refusal> {
+        if credential.bytes() > TOKEN_BYTES_MAX {
+            return Err(Refusal::Malformed);
+        }
         match credential {
             Credential::None => Err(Refusal::Missing),
             Credential::Token(token) if token.bytes().filter(|byte| *byte == b'.').count() == 2 => {
@@ -186,6 +195,9 @@ impl Keyring {
     }
 
     fn verify_url(&self, signed: &Credential<'_>, wish: &Wish<'_>) -> Result<Claims, Refusal> {
+        if wish.asked.path.len() > PATH_BYTES_MAX {
+            return Err(Refusal::Malformed);
+        }
         let mut refusal = Refusal::UnknownKey;
         for tenant in self.tenants_for(wish) {
             let found = match &tenant.scheme {
@@ -222,6 +234,23 @@ impl Keyring {
             ..claims.clone()
         };
         Some(sign(key, &claims))
+    }
+
+    /// Until when somebody may stay who came with `credential` at `now_s`, in seconds since 1970,
+    /// where that is bounded. The time in a signed URL is about its first request alone.
+    pub(super) fn until_s(
+        &self,
+        credential: &Credential<'_>,
+        claims: &Claims,
+        now_s: i64,
+    ) -> Option<i64> {
+        match (self.at_expiry, credential) {
+            (AtExpiry::Finish, _) => None,
+            (AtExpiry::End, Credential::Token(_)) => {
+                Some(claims.exp_s.saturating_add(CLOCK_SKEW_SECONDS))
+            }
+            (AtExpiry::End, _) => Some(now_s.saturating_add(self.session_s)),
+        }
     }
 }
 

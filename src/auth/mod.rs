@@ -17,6 +17,7 @@
 //!
 //! Spec: INTERFACE "Play" and "Publish", DOMAIN 4.2, R4.5 to R4.7; docs/TOKENS.md.
 
+mod asking;
 mod carried;
 mod deny;
 mod gate;
@@ -25,6 +26,7 @@ mod keyring;
 mod metrics;
 mod pass;
 mod refusal;
+mod running;
 mod scheme;
 mod tenant;
 mod token;
@@ -33,8 +35,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use asking::{Arrival, Bare, Grant, Push, Visit};
 pub use deny::{DenyList, Done, Entry, Fault, Wanted};
-pub use gate::{Arrival, Bare, Gate, Grant, Keys, Push, Visit, faults};
+pub use gate::{Gate, Keys, faults};
 pub use key::{Key, KeyConfig, KeyError, SECRET_BYTES_MIN};
 pub use keyring::{CLOCK_SKEW_SECONDS, Error, TenantFault};
 pub use pass::Pass;
@@ -55,6 +58,17 @@ pub enum Mode {
     Token,
 }
 
+/// What becomes of somebody whose token expires while he watches, speaks or publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AtExpiry {
+    /// He goes on: a token says until when something may begin (R4.6).
+    #[default]
+    Finish,
+    /// He is sent away: a token says until when something may last.
+    End,
+}
+
 /// Who is let in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -70,6 +84,8 @@ pub struct Config {
     /// one path; its player goes on with a token that this node signs. 21600: the six hours of a
     /// long show (R4.6).
     pub session_seconds: u32,
+    /// What becomes of a session whose token expires while it runs.
+    pub at_expiry: AtExpiry,
     /// Where an origin keeps its deny list; by default beside its other data.
     pub deny_file: Option<PathBuf>,
 }
@@ -81,7 +97,21 @@ impl Default for Config {
             keys: Vec::new(),
             tenants: Vec::new(),
             session_seconds: 6 * 3600,
+            at_expiry: AtExpiry::default(),
             deny_file: None,
         }
+    }
+}
+
+impl Config {
+    /// Every file that keys are read from.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let of_tenants = self.tenants.iter().flat_map(|tenant| &tenant.keys);
+        let keys = self.keys.iter().chain(of_tenants);
+        let sets = self.tenants.iter().filter_map(|tenant| tenant.jwks.clone());
+        keys.filter_map(|key| key.file.clone())
+            .chain(sets)
+            .collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -9,9 +10,10 @@ use tokio::sync::watch;
 use crate::auth::deny::Suspect;
 use crate::auth::token::Claims;
 use crate::auth::{DenyList, Refusal};
+use crate::runtime::clock;
 
-/// The marks of somebody who was let in. A session that runs on holds it, and ends once it is
-/// withdrawn. Clones share it.
+/// The marks of somebody who was let in. A session that runs on holds it, and ends once it is over.
+/// Clones share it.
 #[derive(Debug, Clone)]
 pub struct Pass(Arc<Held>);
 
@@ -23,6 +25,8 @@ struct Held {
     sub: Arc<str>,
     room: Box<str>,
     address: IpAddr,
+    /// Until when it lasts, in seconds since 1970, where tokens end sessions.
+    until_s: Option<i64>,
 }
 
 impl Pass {
@@ -32,6 +36,7 @@ impl Pass {
         sub: &Arc<str>,
         room: &str,
         address: IpAddr,
+        until_s: Option<i64>,
     ) -> Self {
         let of_claims = |field: fn(&Claims) -> &Arc<str>| claims.map(field).cloned();
         Self(Arc::new(Held {
@@ -41,6 +46,7 @@ impl Pass {
             sub: sub.clone(),
             room: room.into(),
             address,
+            until_s,
         }))
     }
 
@@ -48,7 +54,8 @@ impl Pass {
     #[cfg(test)]
     pub(crate) fn of_nobody() -> Self {
         let address = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        Self::new(&DenyList::default(), None, &Arc::default(), "", address)
+        let sub = Arc::default();
+        Self::new(&DenyList::default(), None, &sub, "", address, None)
     }
 
     /// The pass, unless the deny list names its holder.
@@ -71,9 +78,53 @@ impl Pass {
         &self.0.sub
     }
 
-    /// True once the deny list names its holder.
+    /// Why its session has to end; none while it may go on.
     #[must_use]
-    pub fn is_withdrawn(&self) -> bool {
+    pub fn over(&self) -> Option<Refusal> {
+        let held = &self.0;
+        if held.until_s.is_some_and(|until_s| until_s < now_s()) {
+            return Some(Refusal::Expired);
+        }
+        self.is_withdrawn().then_some(Refusal::Withdrawn)
+    }
+
+    /// True when it is over some day by itself.
+    #[must_use]
+    pub fn expires(&self) -> bool {
+        self.0.until_s.is_some()
+    }
+
+    /// Changes whenever [`Self::over`] may, but for the passing of time.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Bytes> {
+        self.0.denied.policy()
+    }
+
+    /// Waits until it is over, and says why. Cancel-safe.
+    pub async fn ended(&self) -> Refusal {
+        let mut changes = self.changes();
+        loop {
+            if let Some(why) = self.over() {
+                return why;
+            }
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() {
+                    std::future::pending::<()>().await;
+                },
+                () = self.expired() => {}
+            }
+        }
+    }
+
+    async fn expired(&self) {
+        let Some(until_s) = self.0.until_s else {
+            return std::future::pending().await;
+        };
+        let left_s = until_s.saturating_sub(now_s()).saturating_add(1);
+        tokio::time::sleep(Duration::from_secs(left_s.max(1).unsigned_abs())).await;
+    }
+
+    fn is_withdrawn(&self) -> bool {
         let held = &self.0;
         held.denied.denies(&Suspect {
             token: &held.token,
@@ -82,20 +133,8 @@ impl Pass {
             address: held.address,
         })
     }
+}
 
-    /// Changes whenever [`Self::is_withdrawn`] may.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<Bytes> {
-        self.0.denied.policy()
-    }
-
-    /// Waits until it is withdrawn. Cancel-safe.
-    pub async fn withdrawn(&self) {
-        let mut changes = self.changes();
-        while !self.is_withdrawn() {
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
+fn now_s() -> i64 {
+    clock::unix_us() / 1_000_000
 }

@@ -21,6 +21,7 @@ use crate::node::certificates::{Certificates, Keeper, Loaded};
 use crate::node::config::Config;
 use crate::node::fleet::takes_hosts;
 use crate::node::interaction::OriginRooms;
+use crate::node::keys::KeyKeeper;
 use crate::node::plays::Plays;
 use crate::node::routes::Routes;
 use crate::node::services::Services;
@@ -119,8 +120,10 @@ impl Parts {
         let log = Log::start(&config.access_log, &config.telemetry, &name, &metrics);
         let log = log.map_err(|error| Error::System("access_log.path", error))?;
         let shedding = shed::Controller::new(&config.shed, &metrics);
+        let gate = Gate::new(&config.auth, &metrics)?;
         let services = Services {
-            gate: Gate::new(&config.auth, &metrics)?,
+            keys: KeyKeeper::new(gate.clone(), &config.auth, &metrics),
+            gate,
             rooms: rooms::Settings::new(&config.rooms, shedding.gauge()),
             shedding,
             moderation: None,

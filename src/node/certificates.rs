@@ -3,10 +3,7 @@
 //! Invariant: what is shown was whole and fits its key; while files are not, the certificates from
 //! before are shown, and readiness, log and metrics say so.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,18 +11,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use rustls::pki_types::CertificateDer;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::net::tls::{self, Identity, ServerCertificates};
 use crate::net::{self, http};
-use crate::node::Error;
 use crate::node::config::Config;
+use crate::node::{Error, files};
 use crate::runtime::{TaskScope, clock};
 use crate::telemetry::{Conditions, Metrics};
-
-/// How often files are looked at. What has changed is read once it looks the same twice.
-pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// What is shown as wrong while files are no use.
 const CONDITION: &str = "certificate";
@@ -95,14 +87,6 @@ struct ByName {
     name: String,
 }
 
-/// What tells one version of a file from the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-}
-
 impl Keeper {
     /// Watches over `shown`, which came from the files of `config`.
     pub(super) fn new(
@@ -138,32 +122,12 @@ impl Keeper {
     pub(super) fn watch(self, scope: &TaskScope) {
         let shutdown = scope.shutdown().clone();
         scope.spawn("node.certificates", async move {
+            let files = || self.0.config.lock().certificate_files();
             tokio::select! {
-                () = self.follow() => {}
+                () = files::follow(files, || self.read_again()) => {}
                 () = shutdown.requested() => {}
             }
         });
-    }
-
-    async fn follow(&self) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut hangups = signal(SignalKind::hangup()).ok();
-        let mut read = self.look();
-        let mut seen = read.clone();
-        loop {
-            let asked = tokio::select! {
-                _ = looks.tick() => false,
-                () = next(&mut hangups) => true,
-            };
-            let now = self.look();
-            let settled = now == seen && now != read;
-            if asked || settled {
-                read = now.clone();
-                self.read_again();
-            }
-            seen = now;
-        }
     }
 
     fn read_again(&self) {
@@ -181,32 +145,6 @@ impl Keeper {
                 tracing::warn!(%error, "the certificates stay as they were");
             }
         }
-    }
-
-    /// How the files look now; `None` for those that cannot be seen.
-    fn look(&self) -> Vec<Option<Look>> {
-        look(&self.0.config.lock().certificate_files())
-    }
-}
-
-/// How `files` look now; `None` for those that cannot be seen.
-pub(super) fn look(files: &[PathBuf]) -> Vec<Option<Look>> {
-    let look = |path: &PathBuf| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Look {
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        })
-    };
-    files.iter().map(look).collect()
-}
-
-/// Waits for a SIGHUP.
-pub(super) async fn next(hangups: &mut Option<tokio::signal::unix::Signal>) {
-    match hangups {
-        Some(hangups) => drop(hangups.recv().await),
-        None => std::future::pending().await,
     }
 }
 

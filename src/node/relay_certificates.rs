@@ -1,13 +1,10 @@
 //! The relay's certificates under a running node: read again when their files change, and on
 //! SIGHUP. Links that stand stay; who was withdrawn is refused at its next handshake.
 
-use std::sync::Arc;
-
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use std::path::PathBuf;
 
 use crate::net::tls::{self, Identity};
-use crate::node::certificates::{LOOK, look, next};
+use crate::node::files;
 use crate::relay;
 use crate::runtime::TaskScope;
 use crate::telemetry::Conditions;
@@ -31,38 +28,17 @@ impl RelayKeeper {
         let [Some(ca), Some(certificate), Some(key)] = files else {
             return;
         };
-        let files = Arc::new([ca, certificate, key]);
+        let files = [ca, certificate, key];
         let shutdown = scope.shutdown().clone();
         scope.spawn("node.relay_certificates", async move {
             tokio::select! {
-                () = self.follow(&files) => {}
+                () = files::follow(|| files.to_vec(), || self.read_again(&files)) => {}
                 () = shutdown.requested() => {}
             }
         });
     }
 
-    async fn follow(&self, files: &[std::path::PathBuf; 3]) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut hangups = signal(SignalKind::hangup()).ok();
-        let mut read = look(files);
-        let mut seen = read.clone();
-        loop {
-            let asked = tokio::select! {
-                _ = looks.tick() => false,
-                () = next(&mut hangups) => true,
-            };
-            let now = look(files);
-            // Two looks that agree: nobody is writing.
-            if asked || (now == seen && now != read) {
-                read.clone_from(&now);
-                self.read_again(files);
-            }
-            seen = now;
-        }
-    }
-
-    fn read_again(&self, files: &[std::path::PathBuf; 3]) {
+    fn read_again(&self, files: &[PathBuf; 3]) {
         match self.reload(files) {
             Ok(()) => {
                 self.conditions.clear(CONDITION);
@@ -75,7 +51,7 @@ impl RelayKeeper {
         }
     }
 
-    fn reload(&self, [ca, certificate, key]: &[std::path::PathBuf; 3]) -> Result<(), String> {
+    fn reload(&self, [ca, certificate, key]: &[PathBuf; 3]) -> Result<(), String> {
         let identity = Identity::load(certificate, key).map_err(|error| error.to_string())?;
         let authorities = tls::load_certificates(ca).map_err(|error| error.to_string())?;
         let text = |error: relay::Error| error.to_string();

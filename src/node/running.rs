@@ -167,6 +167,7 @@ impl Parts {
         if let Some(acme) = &config.http.acme {
             Renewer::new(acme, self.challenges, &self.metrics).run(&scope);
         }
+        self.services.keys.clone().watch(&scope);
         if let Some(children) = &self.children {
             children.run(&scope);
         }

@@ -3,6 +3,7 @@
 use crate::auth::Gate;
 use crate::ingest::publisher;
 use crate::node::config::Config;
+use crate::node::keys::KeyKeeper;
 use crate::rooms::{self, moderation};
 use crate::{shed, telemetry};
 
@@ -10,6 +11,7 @@ use crate::{shed, telemetry};
 #[derive(Clone)]
 pub(super) struct Services {
     pub(super) gate: Gate,
+    pub(super) keys: KeyKeeper,
     pub(super) shedding: shed::Controller,
     pub(super) rooms: rooms::Settings,
     pub(super) moderation: Option<moderation::Rules>,
@@ -27,7 +29,7 @@ impl Services {
             let applied = moderation.apply(&config.moderation);
             applied.map_err(|error| format!("moderation: {error}"))?;
         }
-        self.gate.replace(keys);
+        self.keys.put(keys, &config.auth);
         if let Some(publishers) = &self.publishers {
             publishers.apply(&config.publish);
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
+use tokio::time::{Interval, interval};
 
 use super::batch::Batch;
 use super::feed::Feed;
@@ -34,6 +35,8 @@ const TURN_VIEWERS: usize = 256;
 const RETRY: Duration = Duration::from_millis(20);
 /// How often viewers that take nothing are looked for.
 const CHECK: Duration = Duration::from_millis(500);
+/// How often viewers are looked for whose tokens end their sessions, where they do.
+const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 /// How long the last bytes of a show may take to leave.
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
@@ -91,7 +94,7 @@ impl Hall {
     ) -> Rows {
         let mut feed = Feed::new(broadcast, &selection);
         let mut rows = Rows::new(house, self.audience.pulse().clone());
-        let mut denials = None;
+        let mut endings = Endings::default();
         let mut leaving = Leaving::new(drain);
         loop {
             let present = rows.viewers.len();
@@ -104,7 +107,7 @@ impl Hall {
                 }
                 () = feed.changed() => {}
                 () = self.rung.notified() => {}
-                () = changed(&mut denials) => rows.let_go(),
+                () = endings.changed() => rows.let_go(),
                 () = rows.tend() => {}
             }
             let batches = feed.read(clock::now());
@@ -112,7 +115,7 @@ impl Hall {
                 rows.give(batch, &feed).await;
             }
             if feed.is_ready() {
-                self.seat_newcomers(&mut feed, &mut rows, &mut denials)
+                self.seat_newcomers(&mut feed, &mut rows, &mut endings)
                     .await;
             }
             let empty = rows.viewers.is_empty() && self.door.borrow().is_empty();
@@ -123,7 +126,7 @@ impl Hall {
         rows
     }
 
-    async fn seat_newcomers(&self, feed: &mut Feed, rows: &mut Rows, denials: &mut Denials) {
+    async fn seat_newcomers(&self, feed: &mut Feed, rows: &mut Rows, endings: &mut Endings) {
         while let Some(newcomer) = self.pop() {
             let Newcomer {
                 sink, fast, pass, ..
@@ -131,12 +134,12 @@ impl Hall {
             let opening = fast.then(|| feed.opening()).flatten();
             let outside = opening.is_none();
             let first = opening.unwrap_or_else(|| feed.preface());
-            if denials.is_none() {
-                *denials = pass.as_ref().map(Pass::changes);
-            }
-            // He may have been denied on his way here.
-            if pass.as_ref().is_some_and(Pass::is_withdrawn) {
-                continue;
+            if let Some(pass) = &pass {
+                endings.watch(pass);
+                // He may have been denied on his way here.
+                if pass.over().is_some() {
+                    continue;
+                }
             }
             let mut viewer = Viewer::new(sink, pass, self.audience.seat(), feed.configs());
             if outside {
@@ -154,17 +157,43 @@ impl Hall {
     }
 }
 
-/// Changes when somebody may have to go; none until somebody is there.
-type Denials = Option<watch::Receiver<Bytes>>;
+/// When somebody may have to go; never while nobody is there.
+#[derive(Default)]
+struct Endings {
+    denials: Option<watch::Receiver<Bytes>>,
+    /// Runs once somebody is there whose token ends his session.
+    clock: Option<Interval>,
+}
 
-/// Waits for the next change. Cancel-safe.
-async fn changed(denials: &mut Denials) {
-    if let Some(denials) = denials
-        && denials.changed().await.is_ok()
-    {
-        return;
+impl Endings {
+    fn watch(&mut self, pass: &Pass) {
+        self.denials.get_or_insert_with(|| pass.changes());
+        if pass.expires() {
+            self.clock.get_or_insert_with(|| interval(EXPIRY_CHECK));
+        }
     }
-    std::future::pending().await
+
+    /// Waits for the next time to look who has to go. Cancel-safe.
+    async fn changed(&mut self) {
+        let denied = async {
+            let Some(denials) = &mut self.denials else {
+                return std::future::pending().await;
+            };
+            if denials.changed().await.is_err() {
+                std::future::pending().await
+            }
+        };
+        let expired = async {
+            match &mut self.clock {
+                Some(clock) => drop(clock.tick().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = denied => {}
+            () = expired => {}
+        }
+    }
 }
 
 /// The viewers of a hall.
@@ -299,7 +328,7 @@ impl Rows {
     /// Lets go of those who are denied access.
     fn let_go(&mut self) {
         let before = self.viewers.len();
-        self.viewers.retain(|viewer| !viewer.is_withdrawn());
+        self.viewers.retain(Viewer::may_stay);
         let gone = before - self.viewers.len();
         self.house.figures.closed_denied.inc_by(gone as u64);
     }

@@ -90,9 +90,9 @@ impl Viewer {
         self.unflushed || !self.backlog.is_empty()
     }
 
-    /// True once its holder is denied access.
-    pub(super) fn is_withdrawn(&self) -> bool {
-        self.pass.as_ref().is_some_and(Pass::is_withdrawn)
+    /// False once its holder is denied access, or his token ends his session.
+    pub(super) fn may_stay(&self) -> bool {
+        self.pass.as_ref().is_none_or(|pass| pass.over().is_none())
     }
 
     /// True when it is a queue that must be tried again by the clock.

@@ -147,9 +147,9 @@ impl<'a> Connection<'a> {
                     None => std::future::pending().await,
                 }
             };
-            let withdrawn = async {
+            let ended = async {
                 match &self.pass {
-                    Some((pass, ..)) => pass.withdrawn().await,
+                    Some((pass, ..)) => pass.ended().await,
                     None => std::future::pending().await,
                 }
             };
@@ -168,7 +168,7 @@ impl<'a> Connection<'a> {
                     self.session.handle_timeout(self.opened.elapsed());
                 }
                 reason = revoked => self.session.end(&reason.to_string()),
-                () = withdrawn => self.session.end("your access has been withdrawn"),
+                why = ended => self.session.end(&why.to_string()),
                 () = self.shutdown.requested() => self.session.end("this server is stopping"),
             }
         }

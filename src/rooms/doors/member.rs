@@ -25,9 +25,6 @@ use crate::runtime::clock::Instant;
 /// How long an event may wait for its member (R5.8).
 pub(super) const BEHIND_MAX: Duration = Duration::from_secs(10);
 
-/// What somebody is told whose access ends.
-pub(super) const WITHDRAWN: &str = "your access has been withdrawn";
-
 /// A member's connection. Shared by the hall, which writes, and the member's own task, which reads
 /// and writes what the hall had to leave.
 pub(super) struct Member {
@@ -219,13 +216,14 @@ impl Member {
         inner.wake();
     }
 
-    /// Ends the connection if its holder has been denied access since. False then.
+    /// Ends the connection if its holder has been denied access since, or if his token ends it.
+    /// False then.
     pub(super) fn keep_if_allowed(&self, now: Instant) -> bool {
-        let withdrawn = self.pass.is_withdrawn();
-        if withdrawn {
-            self.close(CloseCode::Banned, WITHDRAWN, now);
+        let over = self.pass.over();
+        if let Some(why) = &over {
+            self.close(CloseCode::Banned, &why.to_string(), now);
         }
-        !withdrawn
+        over.is_none()
     }
 
     /// The peer has gone.
@@ -258,6 +256,9 @@ impl Member {
         drop(inner);
         if closed {
             self.gone();
+            return false;
+        }
+        if self.pass.expires() && !self.keep_if_allowed(now) {
             return false;
         }
         if late {
