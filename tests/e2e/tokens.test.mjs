@@ -2,58 +2,23 @@
 // denied is out on every edge within seconds.
 
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
-import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { execFile } from "node:child_process";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { promisify } from "node:util";
 
 import { browser, playing } from "./harness/browser.mjs";
+import { closed, get } from "./harness/closed.mjs";
 import { push } from "./harness/encoder.mjs";
 import { Hook } from "./harness/hook.mjs";
-import { edge, fleet, origin } from "./harness/node.mjs";
+import { fleet } from "./harness/node.mjs";
 import { enter } from "./harness/room.mjs";
-import { BINARY } from "./harness/settings.mjs";
 import { open } from "./harness/stranger.mjs";
 import { until } from "./harness/wait.mjs";
 
 const DENIED_SECONDS_MAX = 5;
-
-/** An origin and an edge that let nobody in without a token; a host is on in `show`. */
-async function closed(t, { auth = {}, hooks } = {}) {
-  const certificates = fleet(t);
-  const keyFile = join(certificates.folder, "k1.key");
-  writeFileSync(keyFile, `k1:${randomBytes(24).toString("hex")}\n`);
-  const shared = { auth: { mode: "token", keys: [{ file: keyFile }], ...auth }, ...(hooks && { hooks }) };
-  const denied = { deny_file: join(certificates.folder, "denied.json") };
-  const top = await origin(t, certificates, { ...shared, auth: { ...shared.auth, ...denied } });
-  const near = await edge(t, certificates, [top], shared);
-  const token = (scope, room = "show", ...more) => {
-    const words = ["token", scope, "--room", room, "--ttl", "1h", "--key-file", keyFile, ...more];
-    return execFileSync(BINARY, words, { encoding: "utf8" }).split("\n")[0];
-  };
-  const ingest = `rtmp://${top.address("rtmp.listen")}/live/show`;
-  const publish = async () => {
-    const host = push(t, `${ingest}?token=${token("publish")}`);
-    const index = new URL(`/t/${token("play")}/live/show/index.m3u8`, near.http);
-    await until("the show has segments on the edge", async () => {
-      const [, media] = (await (await fetch(index)).text()).match(/^([^#\n{].*)$/m) ?? [];
-      const text = media && (await (await fetch(new URL(media, index))).text());
-      return text && text.split("#EXTINF").length > 3;
-    }, { seconds: 40 });
-    return host;
-  };
-  const deny = async (entry) => {
-    const body = JSON.stringify(entry);
-    const answer = await fetch(new URL("/api/v1/deny", top.admin), { method: "POST", body });
-    assert.equal(answer.status, 200, await answer.clone().text());
-    return answer.json();
-  };
-  return { top, near, token, ingest, publish, deny };
-}
-
-const get = (base, path, options) => fetch(new URL(path, base), { redirect: "manual", ...options });
 
 test("strangers stay out, and players go on with their first token", { timeout: 150_000 }, async (t) => {
   const { near, top, token, ingest, publish } = await closed(t);
