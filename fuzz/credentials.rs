@@ -44,8 +44,9 @@ pub(super) fn run(bytes: &[u8]) {
         now_s: NOW_S,
     };
     let _published = GATE.publish(&push).is_ok();
+    let bare = visit.bare();
     let arrival = Arrival {
-        token: visit.bare().token.as_deref(),
+        token: bare.token.as_deref(),
         user: None,
         name: None,
         room: "demo",

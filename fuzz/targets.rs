@@ -12,7 +12,6 @@ mod credentials;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rushlane::auth::{self, Arrival, Gate, KeyConfig, Mode, Push, SchemeName, TenantConfig, Visit};
 use rushlane::coding::amf0;
 use rushlane::container::flv::read::{self, Tag};
 use rushlane::media::codec::{AudioCodec, AudioConfig, Config, VideoCodec, VideoConfig, avc};

@@ -366,8 +366,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    let pair = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex");
-    (0..text.len()).step_by(2).map(pair).collect()
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).expect("hex");
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| {
+            pair.iter()
+                .fold(0, |byte, next| byte << 4 | digit(next) as u8)
+        })
+        .collect()
 }
 
 /// `digits` with another one at `wrong`.

@@ -129,14 +129,6 @@ impl Book {
         (self.rooms.len(), self.nodes.len())
     }
 
-    /// How old the newest word of the cluster is, while it is away.
-    pub(super) fn silence(&self, now: Instant) -> Option<Duration> {
-        match self.contact {
-            Contact::Since(_) => None,
-            Contact::Lost(at) => Some(now.saturating_duration_since(at)),
-        }
-    }
-
     fn counts<T>(&self, entry: &Entry<T>, now: Instant) -> bool {
         match self.contact {
             Contact::Since(since) => {
@@ -209,7 +201,7 @@ mod tests {
             );
             assert_eq!(book.nodes(now).len(), 1, "{minute} min");
         }
-        assert_eq!(book.silence(lost + HOUR), Some(HOUR));
+        assert!(!book.is_connected());
         assert!(book.owner(&room, lost + HOUR).is_none());
         assert!(book.sweep(lost + HOUR));
         assert_eq!(book.counts_of(), (0, 0));

@@ -15,11 +15,15 @@ pub(super) struct Metrics {
     pub(super) refusals: Counter,
     pub(super) conflicts: Counter,
     pub(super) failures: Counter,
+    pub(super) conditions: telemetry::Conditions,
 }
 
 impl Metrics {
     pub(super) fn register(metrics: &telemetry::Metrics) -> Self {
-        let this = Self::default();
+        let this = Self {
+            conditions: metrics.conditions().clone(),
+            ..Self::default()
+        };
         for (name, help, gauge) in [
             ("up", "1 while the NATS cluster can be reached", &this.up),
             ("rooms", "Rooms with a lease, as known here", &this.rooms),

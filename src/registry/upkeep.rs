@@ -18,6 +18,10 @@ use crate::runtime::{Shutdown, clock};
 /// How often to look whether the cluster is there.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What is shown as wrong while the cluster is away.
+const CONDITION: &str = "registry";
+const AWAY: &str = "its NATS cluster is away: what was known last counts on";
+
 /// Writes under way at once when leases are renewed.
 const WRITES_MAX: usize = 16;
 
@@ -56,7 +60,6 @@ impl Fleet {
         let mut state = self.state.lock();
         let now = clock::now();
         let news = state.book.set_connected(connected, now);
-        let silence = state.book.silence(now);
         let left = state.book.sweep(now);
         let (rooms, nodes) = state.book.counts_of();
         self.metrics.held.set(count(state.held.len()));
@@ -67,12 +70,9 @@ impl Fleet {
         if left {
             self.nodes.send_modify(|version| *version += 1);
         }
-        match silence {
-            None if news => tracing::info!("the registry's cluster is there"),
-            Some(_) if news => {
-                tracing::warn!("the registry's cluster is away: what was known last counts on");
-            }
-            _ => {}
+        match connected {
+            true => self.metrics.conditions.clear(CONDITION),
+            false => self.metrics.conditions.raise(CONDITION, AWAY),
         }
         news
     }

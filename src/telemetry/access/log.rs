@@ -14,7 +14,7 @@ use crate::protocol::cmcd::{self, Cmcd};
 use crate::telemetry::access::players::{PlayerSums, Players, Seen};
 use crate::telemetry::access::writer::{Filed, Writer};
 use crate::telemetry::access::{Config, Object, Record};
-use crate::telemetry::{Metrics, otlp};
+use crate::telemetry::{Conditions, Metrics, otlp};
 
 /// Records that wait for the thread: a second of the busiest worker, about 6 MB at most. Further
 /// ones are lost and counted.
@@ -41,6 +41,7 @@ struct Inner {
 pub(super) struct Outcomes {
     pub(super) written: Counter,
     pub(super) failed: Counter,
+    pub(super) conditions: Conditions,
     dropped: Counter,
 }
 
@@ -189,6 +190,7 @@ impl Outcomes {
         Self {
             written: of("written"),
             failed: of("failed"),
+            conditions: metrics.conditions().clone(),
             dropped: of("dropped"),
         }
     }

@@ -19,6 +19,9 @@ const BATCH_BYTES: usize = 64 << 10;
 /// How long a line may wait for company: the ring holds what the busiest node files meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What is shown as wrong while lines cannot be written.
+const CONDITION: &str = "access_log";
+
 /// A filed record and what it is for.
 #[derive(Debug)]
 pub(super) struct Filed {
@@ -43,8 +46,6 @@ pub(super) struct Writer {
     players: Arc<Players>,
     lines: Vec<u8>,
     waiting: u64,
-    /// The last batch could not be written; said once.
-    failing: bool,
 }
 
 impl Writer {
@@ -74,7 +75,6 @@ impl Writer {
             players,
             lines: Vec::with_capacity(BATCH_BYTES),
             waiting: 0,
-            failing: false,
         })
     }
 
@@ -125,19 +125,22 @@ impl Writer {
         };
         self.lines.clear();
         let lines = std::mem::take(&mut self.waiting);
-        let failed = result.is_err();
-        match &result {
-            Ok(()) => self.outcomes.written.inc_by(lines),
-            Err(_) => self.outcomes.failed.inc_by(lines),
-        };
-        if let Err(error) = result
-            && !self.failing
-        {
-            tracing::warn!(%error, lines, "access log: lines are lost until it can be written");
-        } else if self.failing && !failed {
-            tracing::info!("access log: written again");
+        let Outcomes {
+            written,
+            failed,
+            conditions,
+            ..
+        } = &self.outcomes;
+        match result {
+            Ok(()) => {
+                written.inc_by(lines);
+                conditions.clear(CONDITION);
+            }
+            Err(error) => {
+                failed.inc_by(lines);
+                conditions.raise(CONDITION, format!("its lines are lost: {error}"));
+            }
         }
-        self.failing = failed;
     }
 
     /// Lets go of a file that was moved away or removed, so that the next line makes a new one.
