@@ -23,6 +23,7 @@ mod shedding;
 mod tree;
 pub mod why;
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,7 @@ pub use fleet::Fleet;
 pub use server::Server;
 
 /// The admin port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where it listens; port 0 takes a free one. Leave it on loopback, or set `token` too.
@@ -42,6 +43,7 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// The bearer token that requests from other than loopback listeners must carry, unless they
     /// carry an admin token that one of `auth.keys` has signed.
+    #[serde(skip_serializing)]
     pub token: Option<String>,
 }
 
@@ -51,6 +53,15 @@ impl Default for Config {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
             token: None,
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    /// Not the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 

@@ -205,15 +205,10 @@ fn order(mut body: Map<String, Value>) -> Result<Order, Refusal> {
             return Err(refusal(400, "no_key", detail.to_owned()));
         }
     };
-    let visible = |sku: &&str| !sku.chars().any(text::is_hidden) && sku.trim() == *sku;
-    let sku = body.get("sku").and_then(Value::as_str).filter(visible);
-    let sku = match sku.filter(|sku| !sku.is_empty() && sku.len() <= SKU_BYTES_MAX) {
-        Some(sku) => sku.to_owned(),
-        None => {
-            return Err(malformed(format_args!(
-                "body.sku: 1 to {SKU_BYTES_MAX} bytes"
-            )));
-        }
+    let sku = body.get("sku").and_then(Value::as_str);
+    let Some(sku) = sku.filter(|sku| is_sku(sku)).map(str::to_owned) else {
+        let detail = format_args!("body.sku: 1 to {SKU_BYTES_MAX} bytes");
+        return Err(malformed(detail));
     };
     let quantity = number(&body, "quantity", 1, QUANTITY_MAX.into())?;
     let attributes = match body.remove("attributes") {
@@ -276,6 +271,14 @@ fn moderation(body: Map<String, Value>) -> Result<Moderation, Refusal> {
 pub fn is_order_key(key: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     (ORDER_KEY_BYTES_MIN..=ORDER_KEY_BYTES_MAX).contains(&key.len()) && key.chars().all(allowed)
+}
+
+/// True for 1 to 128 bytes that can be seen.
+#[must_use]
+pub fn is_sku(sku: &str) -> bool {
+    (1..=SKU_BYTES_MAX).contains(&sku.len())
+        && sku.trim() == sku
+        && !sku.chars().any(text::is_hidden)
 }
 
 fn is_name(name: &str, bytes_max: usize) -> bool {

@@ -3,32 +3,30 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
 
-use crate::protocol::interact::command;
+use crate::protocol::interact::command::{
+    self, ORDER_BYTES_MAX, ORDER_KEY_BYTES_MAX, ORDER_KEY_BYTES_MIN, QUANTITY_MAX, SKU_BYTES_MAX,
+    is_order_key, is_sku,
+};
 
-/// Lengths of keys, in bytes.
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
-
-/// The longest name of a good, in bytes.
-const SKU_BYTES_MAX: usize = 128;
-
-/// The longest order, in bytes of JSON.
-const ORDER_BYTES_MAX: usize = 16 << 10;
-
-/// What is wrong with a wish; a sentence for the buyer's client.
+/// What is wrong with a wish, which came from a node below and was read there already; a sentence
+/// for the buyer's client.
 pub(super) fn fault(wish: &command::Order) -> Option<String> {
-    let key = &wish.key;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !KEY_BYTES.contains(&key.len()) || !key.bytes().all(allowed) {
-        return Some("the key: use 8 to 64 of a-z A-Z 0-9 _ -".into());
-    }
-    let bytes = wish.sku.len();
-    if bytes == 0 || bytes > SKU_BYTES_MAX {
+    if !is_order_key(&wish.key) {
         return Some(format!(
-            "the sku has {bytes} bytes: use 1 to {SKU_BYTES_MAX}"
+            "the key: use {ORDER_KEY_BYTES_MIN} to {ORDER_KEY_BYTES_MAX} of a-z A-Z 0-9 _ -"
         ));
     }
-    if wish.quantity == 0 {
-        return Some("the quantity is 0: use at least 1".into());
+    if !is_sku(&wish.sku) {
+        let bytes = wish.sku.len();
+        return Some(format!(
+            "the sku has {bytes} bytes: use 1 to {SKU_BYTES_MAX} that can be seen"
+        ));
+    }
+    if !(1..=QUANTITY_MAX).contains(&wish.quantity) {
+        let quantity = wish.quantity;
+        return Some(format!(
+            "the quantity is {quantity}: use 1 to {QUANTITY_MAX}"
+        ));
     }
     let bytes = serde_json::to_vec(wish).map_or(usize::MAX, |json| json.len());
     (bytes > ORDER_BYTES_MAX)
@@ -70,7 +68,9 @@ mod tests {
         check(|wish| wish.key = "key 0001".into(), "the key");
         check(|wish| wish.sku = String::new(), "0 bytes");
         check(|wish| wish.sku = "s".repeat(129), "129 bytes");
+        check(|wish| wish.sku = " s".into(), "can be seen");
         check(|wish| wish.quantity = 0, "the quantity");
+        check(|wish| wish.quantity = 1_000_001, "use 1 to 1000000");
         let long = |wish: &mut command::Order| {
             wish.attributes
                 .insert("note".into(), "n".repeat(16 << 10).into());
