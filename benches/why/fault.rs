@@ -72,7 +72,9 @@ impl Fault {
         match (place, first_kind) {
             (Place::Host, _) => {
                 let host = scene.host.clone();
-                stutter("the encoder", dice, move |is_stopped| host.hold(is_stopped))
+                stutter(scene, "the encoder", dice, move |is_stopped| {
+                    host.hold(is_stopped)
+                })
             }
             (Place::Uplink, true) => {
                 let share = dice.between(0.3, 0.8);
@@ -85,13 +87,13 @@ impl Fault {
                 let uplink = scene.uplink.clone();
                 // Any of a picture's segments, one as likely as the other.
                 let which = RefCell::new(dice.clone());
-                stutter("a lost segment", dice, move |is_lost| {
+                stutter(scene, "a lost segment", dice, move |is_lost| {
                     let which = which.borrow_mut().share() * PICTURE_SEGMENTS;
                     uplink.passing.set(is_lost.then_some(which as u32));
                 })
             }
-            (Place::Origin, _) => processor(&scene.origin, dice),
-            (Place::Edge, _) => processor(&scene.edge, dice),
+            (Place::Origin, _) => processor(scene, &scene.origin, dice),
+            (Place::Edge, _) => processor(scene, &scene.edge, dice),
             (Place::Relay, true) => {
                 let loss = dice.between(0.1, 0.3);
                 let link = scene.link.clone();
@@ -135,19 +137,19 @@ impl Drop for Fault {
 }
 
 /// A node that gets the processor for a part of the time only.
-fn processor(node: &Rc<Process>, dice: &mut Dice) -> Fault {
+fn processor(scene: &Scene, node: &Rc<Process>, dice: &mut Dice) -> Fault {
     let node = node.clone();
-    stutter("the process", dice, move |is_stopped| {
+    stutter(scene, "the process", dice, move |is_stopped| {
         node.signal(if is_stopped { "-STOP" } else { "-CONT" });
     })
 }
 
 /// Something stands still for a part of each second.
-fn stutter(what: &str, dice: &mut Dice, stop: impl Fn(bool) + 'static) -> Fault {
+fn stutter(scene: &Scene, what: &str, dice: &mut Dice, stop: impl Fn(bool) + 'static) -> Fault {
     let stopped_ms = dice.between(300.0, 600.0);
     let stop = Rc::new(stop);
     let toggle = stop.clone();
-    let task = tokio::task::spawn_local(async move {
+    let task = scene.scope.spawn_local("fault", async move {
         let stopped = Duration::from_secs_f64(stopped_ms / 1000.0);
         loop {
             toggle(true);

@@ -37,7 +37,8 @@ pub struct Scene {
     pub folder: PathBuf,
     url: String,
     http: String,
-    scope: TaskScope,
+    /// Of everything that is spawned.
+    pub scope: TaskScope,
 }
 
 impl Scene {

@@ -62,7 +62,7 @@ pub async fn first_word(scene: &Scene, place: Place, fault: Fault) -> anyhow::Re
 pub async fn wait_until_fine(scene: &Scene) -> anyhow::Result<()> {
     let started = clock::now();
     loop {
-        let said = scene.why().await.unwrap_or_else(|_| Value::Null);
+        let said = scene.why().await.unwrap_or(Value::Null);
         let baseline = said["baseline_seconds"].as_u64().unwrap_or(0);
         if said["verdict"]["state"] == "fine" && baseline >= BASELINE_SECONDS {
             return Ok(());
