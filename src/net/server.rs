@@ -18,7 +18,7 @@ use crate::net::http::{Config, Metrics, Service};
 use crate::net::tls::{self, ServerCertificates};
 use crate::net::worker::{Sockets, Worker};
 use crate::net::{Drain, Error, quic, socket};
-use crate::runtime::Shutdown;
+use crate::runtime::{Shutdown, process};
 
 /// Tries at finding one free port for both TCP and UDP.
 const PORT_TRIES_MAX: usize = 16;
@@ -26,6 +26,11 @@ const PORT_TRIES_MAX: usize = 16;
 /// Kernel buffer of a QUIC socket: what all HTTP/3 viewers of a worker send and receive between two
 /// turns of its loop.
 const QUIC_BUFFER_BYTES: usize = 4 << 20;
+
+/// Workers stand back behind the relay, the rooms' authority and the ledger: a worker that is busy
+/// with its viewers holds an order up at each of the steps that it takes through the node, a slice
+/// of the scheduler (3 ms) each. Five steps are a third of the weight.
+const STEPS_BACK: i32 = 5;
 
 /// What listens where, with the ports that were taken for 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -156,6 +161,7 @@ fn start(
     };
     let (ended, end) = oneshot::channel();
     let run = move || {
+        process::stand_back(STEPS_BACK);
         // Nobody may be left who wants the result.
         ended.send(worker.run(sockets, make_service)).ok();
     };

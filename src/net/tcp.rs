@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
@@ -29,6 +30,10 @@ const INTRODUCTION_WAIT: Duration = Duration::from_secs(5);
 /// Pauses after a failed accept: descriptors that ran out come back when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Connections that are accepted before others have their turn: about as long as a turn of the
+/// bulk.
+const ACCEPTS_IN_A_ROW: u32 = 8;
 
 /// A TCP listener of one worker.
 pub(super) struct Listener {
@@ -55,7 +60,12 @@ impl Listener {
     async fn accept(&self) {
         heritage::latch().opened().await;
         let mut pause = ACCEPT_PAUSE;
+        let mut in_a_row = 0;
         loop {
+            in_a_row += 1;
+            if in_a_row % ACCEPTS_IN_A_ROW == 0 {
+                yield_now().await;
+            }
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
                     pause = ACCEPT_PAUSE;
@@ -155,7 +165,7 @@ impl Arrival {
             return;
         };
         let span = tracing::info_span!("http", %peer);
-        let scope = front.scope.clone();
+        let (scope, bulk) = (front.scope.clone(), front.bulk.clone());
         match self.tls {
             None => {
                 let link = Link {
@@ -165,12 +175,12 @@ impl Arrival {
                 let shared = Shared::new(self.stream);
                 let stream = shared.clone();
                 let task = plain(stream, Some(shared), link, front, admitted).instrument(span);
-                scope.spawn_local("http.plain", task);
+                bulk.spawn(&scope, "http.plain", task);
             }
             Some(acceptor) => {
                 let link = Link { peer, secure: true };
                 let task = secure(self.stream, acceptor, link, front, admitted);
-                scope.spawn_local("http.tls", task.instrument(span));
+                bulk.spawn(&scope, "http.tls", task.instrument(span));
             }
         }
     }

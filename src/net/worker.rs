@@ -60,7 +60,6 @@ impl Worker {
     }
 
     async fn serve(self, sockets: Sockets, service: Rc<dyn Service>) -> io::Result<()> {
-        let admission = Admission::new(&self.config, clock::now());
         let alt_svc = alt_svc(&sockets)?;
         let scope = TaskScope::under(&self.shutdown);
         let drain = self.drain.clone();
@@ -68,7 +67,7 @@ impl Worker {
             &self.config,
             service,
             alt_svc,
-            self.metrics,
+            self.metrics.clone(),
             scope.clone(),
             drain.clone(),
         ));
@@ -79,6 +78,15 @@ impl Worker {
                 () = leaving.requested() => {}
             }
         });
+        let bulk = front.bulk.clone();
+        tokio::select! {
+            end = self.attend(sockets, front) => end,
+            never = bulk.run() => match never {},
+        }
+    }
+
+    async fn attend(self, sockets: Sockets, front: Rc<Front>) -> io::Result<()> {
+        let admission = Admission::new(&self.config, clock::now());
         let listen = |sockets: Vec<TcpListener>, tls: Option<TlsAcceptor>| {
             let listener = |socket| -> io::Result<tcp::Listener> {
                 Ok(tcp::Listener {
@@ -108,7 +116,7 @@ impl Worker {
             () = self.shutdown.requested() => {}
         }
         let deadline = clock::now() + self.grace;
-        let aborted = scope.finish(self.grace).await;
+        let aborted = front.scope.finish(self.grace).await;
         // Live replies are in the hands of the service, which hears of the shutdown by itself.
         let emptied = timeout_at(deadline, admission.emptied()).await;
         join_all(quic.into_iter().map(quic::Listener::close)).await;

@@ -66,6 +66,10 @@ impl Service for Routes {
             To::Elsewhere(url) => Reply::Ready(moved(&url)),
         }
     }
+
+    fn is_urgent(&self, path: &str) -> bool {
+        Doors::takes(path)
+    }
 }
 
 /// Where a request goes.

@@ -3,9 +3,11 @@
 //!
 //! Knows nothing of media or protocols.
 
+mod bulk;
 pub mod clock;
 pub mod lag;
 pub mod process;
 mod scope;
 
+pub use bulk::{Bulk, Ticket};
 pub use scope::{Shutdown, TaskScope};

@@ -1,4 +1,4 @@
-//! What this process has used, as Linux counts it (proc(5)).
+//! What this process has used, as Linux counts it (proc(5)), and which of its threads go first.
 
 use std::fs;
 use std::time::Duration;
@@ -27,6 +27,15 @@ pub fn usage() -> Usage {
         cpu: cpu(&read("stat")).unwrap_or_default(),
         rss_bytes: resident_pages(&read("statm")).unwrap_or_default() * PAGE_BYTES,
         open_files: open_files(),
+    }
+}
+
+/// Lets the calling thread stand `steps` of niceness behind the others of the process: on a busy
+/// core they have their turn when they want it, and not when this thread is done with its own. On
+/// an idle core nothing changes.
+pub fn stand_back(steps: i32) {
+    if let Err(error) = rustix::process::nice(steps) {
+        tracing::warn!(%error, "a thread keeps its rank");
     }
 }
 

@@ -83,10 +83,7 @@ impl TaskScope {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let task = self
-            .abortable(task)
-            .instrument(tracing::debug_span!(parent: None, "task", name));
-        self.tracker.spawn(task)
+        self.tracker.spawn(self.named(name, task))
     }
 
     /// Runs `task` on the current thread's `LocalSet`, for workers whose sessions never move (D3).
@@ -94,10 +91,15 @@ impl TaskScope {
     where
         F: Future<Output = ()> + 'static,
     {
-        let task = self
-            .abortable(task)
-            .instrument(tracing::debug_span!(parent: None, "task", name));
-        self.tracker.spawn_local(task)
+        self.tracker.spawn_local(self.named(name, task))
+    }
+
+    /// `task` as one of this scope, for those who run it themselves.
+    pub(super) fn enlist<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: Future<Output = ()>,
+    {
+        self.tracker.track_future(self.named(name, task))
     }
 
     /// How many tasks still run.
@@ -121,6 +123,14 @@ impl TaskScope {
         self.abort.cancel();
         self.tracker.wait().await;
         aborted
+    }
+
+    fn named<F>(&self, name: &'static str, task: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: Future<Output = ()>,
+    {
+        self.abortable(task)
+            .instrument(tracing::debug_span!(parent: None, "task", name))
     }
 
     fn abortable<F: Future<Output = ()>>(&self, task: F) -> impl Future<Output = ()> + use<F> {

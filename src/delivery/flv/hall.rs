@@ -28,9 +28,9 @@ use crate::live::broadcast;
 use crate::net::http::Sink;
 use crate::runtime::clock;
 
-/// Viewers that are written to before other tasks of the worker have their turn: about a
+/// Viewers that are written to before other tasks of the worker have their turn: about half a
 /// millisecond, so that an order beside a large audience waits no longer than that.
-const TURN_VIEWERS: usize = 256;
+const TURN_VIEWERS: usize = 128;
 /// How soon a queue that was full is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 /// How often viewers that take nothing are looked for.

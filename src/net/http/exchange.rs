@@ -113,6 +113,12 @@ pub enum Reply {
 pub trait Service {
     /// Answers one request. Must not block.
     fn call(&self, request: Request) -> Reply;
+
+    /// True when requests for `path` shall not wait behind others: then its connection does not
+    /// from now on.
+    fn is_urgent(&self, _path: &str) -> bool {
+        false
+    }
 }
 
 impl Body {

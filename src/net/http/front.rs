@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use tokio::time::sleep;
@@ -15,7 +15,7 @@ use crate::net::buckets::Buckets;
 use crate::net::http::access::Filing;
 use crate::net::http::clients::Clients;
 use crate::net::http::{Config, Metrics, Protocol, Reply, Request, Response, Service, problem};
-use crate::runtime::{Shutdown, TaskScope, clock};
+use crate::runtime::{Bulk, Shutdown, TaskScope, clock};
 
 /// The name in `server` headers.
 pub(super) const SERVER: &str = "rushlane";
@@ -34,6 +34,8 @@ pub(in crate::net) struct Front {
     alt_svc: Option<HeaderValue>,
     pub(in crate::net) metrics: Metrics,
     pub(in crate::net) scope: TaskScope,
+    /// Where connections stand until something urgent comes by them.
+    pub(in crate::net) bulk: Bulk,
     pub(in crate::net) drain: Drain,
     pub(in crate::net) clients: Clients,
     requests: Buckets,
@@ -69,6 +71,7 @@ impl Front {
             alt_svc,
             metrics,
             scope,
+            bulk: Bulk::default(),
             date: RefCell::new((i64::MIN, HeaderValue::from_static(""))),
             head: Cell::default(),
         }
@@ -112,7 +115,15 @@ impl Front {
             self.metrics.limited();
             return Reply::Ready(too_many());
         }
+        if self.is_urgent(&request.uri) {
+            self.bulk.ticket().leave();
+        }
         self.service.call(request)
+    }
+
+    /// True when a request for `uri` shall not wait behind others.
+    pub(super) fn is_urgent(&self, uri: &Uri) -> bool {
+        self.service.is_urgent(uri.path())
     }
 
     /// Waits for a reply, counting the request as parked.

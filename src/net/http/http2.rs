@@ -34,7 +34,7 @@ use crate::net::http::http1::HEAD_BYTES_MAX;
 use crate::net::http::incoming::{self, body_without_meaning, collect, is_bodiless, no_proxy};
 use crate::net::http::outgoing::{Outgoing, prepare};
 use crate::net::http::{Duplex, Protocol, Response, Upgrade, problem};
-use crate::runtime::{TaskScope, clock};
+use crate::runtime::{Ticket, clock};
 
 /// Requests at once on a connection. A player has a few; a proxy in front has many.
 const STREAMS_MAX: u32 = 128;
@@ -61,11 +61,13 @@ where
 {
     let activity = Rc::new(Activity::default());
     let (service_front, service_activity) = (front.clone(), activity.clone());
+    let ticket = front.bulk.ticket();
     let service = service_fn(move |request| {
         let (front, activity) = (service_front.clone(), service_activity.clone());
-        async move { Ok::<_, Infallible>(respond(&front, link, activity, request).await) }
+        let ticket = ticket.clone();
+        async move { Ok::<_, Infallible>(respond(&front, link, &ticket, activity, request).await) }
     });
-    let connection = Builder::new(Local(front.scope.clone()))
+    let connection = Builder::new(Local(front.clone()))
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .enable_connect_protocol()
@@ -110,9 +112,13 @@ where
 async fn respond(
     front: &Front,
     link: Link,
+    connection: &Ticket,
     activity: Rc<Activity>,
     mut request: http::Request<Incoming>,
 ) -> http::Response<Body> {
+    if front.is_urgent(request.uri()) {
+        connection.leave();
+    }
     let mut stream = Stream::open(activity);
     let upgrade = asks_for(&request);
     let taken = upgrade.map(|_| hyper::upgrade::on(&mut request));
@@ -205,11 +211,11 @@ async fn hand_over(
 
 /// Runs hyper's tasks on this worker.
 #[derive(Clone)]
-struct Local(TaskScope);
+struct Local(Rc<Front>);
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     fn execute(&self, task: F) {
-        self.0.spawn_local("http2.stream", task);
+        self.0.bulk.spawn(&self.0.scope, "http2.stream", task);
     }
 }
 

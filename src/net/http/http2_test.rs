@@ -35,6 +35,10 @@ where
             serve(theirs, LINK, task_front).await;
             task_ended.set(true);
         });
+        let bulk = front.bulk.clone();
+        front
+            .scope
+            .spawn_local("test bulk", async move { match bulk.run().await {} });
         let io = TokioIo::new(ours);
         let (requests, connection) = Builder::new(TokioExecutor::new())
             .initial_stream_window_size(64 << 10)
