@@ -13,6 +13,7 @@ mod fanout;
 mod host;
 mod latency;
 mod members;
+mod multiplexed;
 mod objects;
 mod orders;
 mod outcome;

@@ -9,16 +9,19 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
 use rushlane::runtime::{Shutdown, TaskScope, clock};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
 
+use crate::multiplexed::Shared;
 use crate::outcome;
 use crate::servers::ROOM;
 
 /// Members with one address; there are fewer ports than members.
 const ADDRESS_MEMBERS_MAX: usize = 10_000;
+/// Members that share one HTTP/2 connection; a node takes 128 requests on one.
+const SHARED_MEMBERS: usize = 100;
 /// What marks the time in a comment: `at=` and microseconds since 1970.
 const STAMP: &str = "at=";
 
@@ -74,13 +77,30 @@ impl Crowd {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
+        self.have_entered(before + count).await
+    }
+
+    /// The same over HTTP/2, a hundred members on each connection.
+    pub async fn join_multiplexed(&self, address: &str, count: usize) -> anyhow::Result<()> {
+        let before = self.heard.borrow().entered;
+        for first in (0..count).step_by(SHARED_MEMBERS) {
+            let mut shared = Shared::connect(address.parse()?, &self.scope).await?;
+            for _ in first..count.min(first + SHARED_MEMBERS) {
+                let (reader, writer) = tokio::io::split(shared.websocket().await?);
+                self.listen(reader, writer, false);
+            }
+        }
+        self.have_entered(before + count).await
+    }
+
+    async fn have_entered(&self, count: usize) -> anyhow::Result<()> {
         for _ in 0..300 {
-            if self.heard.borrow().entered == before + count {
+            if self.heard.borrow().entered == count {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let entered = self.heard.borrow().entered - before;
+        let entered = self.heard.borrow().entered;
         bail!("{entered} of {count} members came in")
     }
 
@@ -96,7 +116,11 @@ impl Crowd {
         Ok(speaker)
     }
 
-    fn listen(&self, reader: OwnedReadHalf, writer: OwnedWriteHalf, stamps: bool) {
+    fn listen<R, W>(&self, reader: R, writer: W, stamps: bool)
+    where
+        R: AsyncRead + Unpin + 'static,
+        W: AsyncWrite + Unpin + 'static,
+    {
         let heard = self.heard.clone();
         self.scope.spawn_local("member", async move {
             let writer = Mutex::new(writer);
@@ -189,8 +213,8 @@ async fn connect(
 
 /// Counts frames until the connection ends.
 async fn listen(
-    mut reader: OwnedReadHalf,
-    writer: &Mutex<OwnedWriteHalf>,
+    mut reader: impl AsyncRead + Unpin,
+    writer: &Mutex<impl AsyncWrite + Unpin>,
     heard: &Rc<RefCell<Heard>>,
     counts: bool,
     stamps: bool,
