@@ -189,6 +189,10 @@ impl Feed {
             return;
         };
         lane.reader.read(&mut self.events, EVENTS_MAX);
+        if class == Class::Total && !self.events.is_empty() && self.is_all_but_due(now) {
+            self.due = None;
+            room.publish(std::mem::take(&mut self.pending), now);
+        }
         let wait = match class {
             Class::Order | Class::Program => Duration::ZERO,
             Class::Comment | Class::Personal if self.settings.config().batch_ms == 0 => {
@@ -240,6 +244,13 @@ impl Feed {
         }
         self.pending.push(item);
         true
+    }
+
+    /// Whether what is pending leaves so soon that it need not be replaced by the total of the next
+    /// tick: that comes a tick after it, a little sooner or later.
+    fn is_all_but_due(&self, now: Instant) -> bool {
+        let soon = now + self.settings.like_tick() / 4;
+        self.due.is_some_and(|due| due <= soon)
     }
 
     /// Whether members see a comment: all that the origin lets pass, or a sample of them.
