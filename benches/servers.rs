@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rushlane::runtime::clock;
 
-use crate::process::{Process, free_port};
+use crate::process::{CLIENT_CORE, Process, SERVER_CORE, free_port};
 
 /// The load comes from one address, which no shop does.
 const NO_LIMITS: &str = "limits = { connections_per_second = 0, handshakes_per_second = 0, \
@@ -48,7 +48,7 @@ impl Certificates {
     }
 }
 
-/// An origin and one edge, each a process, both on the server core; maybe relays between them.
+/// An origin and one edge, each a process, on the server core; maybe relays between them.
 pub struct Network {
     /// The edge: what is measured.
     pub edge: Process,
@@ -69,20 +69,31 @@ pub struct Network {
 impl Network {
     /// Starts both and waits until they listen.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
-        Self::build(folder, 1, ["", ""]).await
+        Self::build(folder, SERVER_CORE, 1, ["", ""]).await
     }
 
     /// As [`Self::start`], with further sections in the two configurations.
     pub async fn start_with(folder: &Path, origin: &str, edge: &str) -> anyhow::Result<Self> {
-        Self::build(folder, 1, [origin, edge]).await
+        Self::build(folder, SERVER_CORE, 1, [origin, edge]).await
+    }
+
+    /// The same with the origin on the client core, as when it is another machine than an edge
+    /// that has more to do than it can.
+    pub async fn start_apart(folder: &Path, origin: &str, edge: &str) -> anyhow::Result<Self> {
+        Self::build(folder, CLIENT_CORE, 1, [origin, edge]).await
     }
 
     /// The same with the edge `hops` hops below the origin, and `more` in both configurations.
     pub async fn start_deep(folder: &Path, hops: usize, more: &str) -> anyhow::Result<Self> {
-        Self::build(folder, hops, [more, more]).await
+        Self::build(folder, SERVER_CORE, hops, [more, more]).await
     }
 
-    async fn build(folder: &Path, hops: usize, more: [&str; 2]) -> anyhow::Result<Self> {
+    async fn build(
+        folder: &Path,
+        origin_core: u32,
+        hops: usize,
+        more: [&str; 2],
+    ) -> anyhow::Result<Self> {
         let binary = Path::new("target/release/rushlane");
         if !binary.exists() {
             bail!("target/release/rushlane is missing: make build");
@@ -101,11 +112,12 @@ impl Network {
                  [relay]\n{relay}\n{relay_tls}{shed}{rest}"
             )
         };
-        let start = |name: &'static str, role, file: &str, text: String| {
+        let start = |core, name: &'static str, role, file: &str, text: String| {
             let path = folder.join(format!("{file}.toml"));
             fs::write(&path, text)?;
             let log = folder.join(format!("{file}.log"));
-            Process::start(name, binary, &[role, "-c", &*path.to_string_lossy()], &log)
+            let words = [role, "-c", &*path.to_string_lossy()];
+            Process::start_on(core, name, binary, &words, &log)
         };
         let mut parent = free_port()?;
         let ledger = folder.join("ledger.redb");
@@ -118,7 +130,7 @@ impl Network {
         );
         let relay = format!("listen = \"127.0.0.1:{parent}\"");
         let text = node("origin", &relay, &rest);
-        let mut above = vec![start("the origin", "origin", "origin", text)?];
+        let mut above = vec![start(origin_core, "the origin", "origin", "origin", text)?];
         above[0].wait_for_port(rtmp).await?;
         for hop in 1..hops {
             let listen = free_port()?;
@@ -129,7 +141,7 @@ impl Network {
             let rest = format!("{rest}{}", more[1]);
             let file = format!("relay-{hop}");
             let text = node(&file, &relay, &rest);
-            above.push(start("a relay", "edge", &file, text)?);
+            above.push(start(SERVER_CORE, "a relay", "edge", &file, text)?);
             parent = listen;
         }
         let rest = format!(
@@ -139,7 +151,13 @@ impl Network {
             certificates.certificate, certificates.key, more[1]
         );
         let relay = format!("listen = \"off\"\nparents = [\"127.0.0.1:{parent}\"]");
-        let mut edge = start("the edge", "edge", "edge", node("edge", &relay, &rest))?;
+        let mut edge = start(
+            SERVER_CORE,
+            "the edge",
+            "edge",
+            "edge",
+            node("edge", &relay, &rest),
+        )?;
         edge.wait_for_port(http).await?;
         Ok(Self {
             edge,

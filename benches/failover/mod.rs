@@ -15,13 +15,14 @@ use crate::host::Host;
 use crate::outcome::{Goal, Outcome};
 use crate::servers::ROOM;
 
-use players::{Audience, Way};
+use players::{Audience, Faults, Way};
 use scene::Scene;
 
 /// Viewers of each protocol.
 const VIEWERS: usize = 1000;
 
-/// Of each kind of failure. After each, the parent has to be taken back.
+/// Of each kind of failure, on nodes of its own: the edge stays away from a parent for longer each
+/// time that it fails.
 const ROUNDS: usize = 3;
 
 /// What is measured of a round: before the failure, and from it on.
@@ -39,41 +40,14 @@ enum Failure {
 
 /// Runs everything.
 pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
-    let clip = bench.thin_clip()?;
-    let mut scene = Scene::start(&bench.folder).await?;
-    let mut host = Host::start(&clip, &scene.rtmp, "live", ROOM)?;
-    scene.wait_for_room().await?;
-    let scope = TaskScope::under(&Shutdown::new());
-    let audience = Rc::new(Audience::default());
-    audience
-        .join(&scene.http, Way::Flv, VIEWERS, &scope)
-        .await?;
-    audience
-        .join(&scene.http, Way::Hls, VIEWERS, &scope)
-        .await?;
-
     let mut outcome = Outcome::new("failover");
+    let mut all = Faults::default();
     for (failure, word, limit_ms) in [
         (Failure::Killed, "killed", 300.0),
         (Failure::Partitioned, "partitioned", 1500.0),
     ] {
-        let mut stalls_ms = Vec::new();
-        for _ in 0..ROUNDS {
-            scene.wait_for_active(scene::FIRST).await?;
-            audience.measure();
-            tokio::time::sleep(BEFORE).await;
-            audience.fail();
-            match failure {
-                Failure::Killed => scene.kill()?,
-                Failure::Partitioned => scene.partition(true),
-            }
-            tokio::time::sleep(AFTER).await;
-            stalls_ms.extend(audience.stalls_ms());
-            match failure {
-                Failure::Killed => scene.revive().await?,
-                Failure::Partitioned => scene.partition(false),
-            }
-        }
+        let (stalls_ms, faults) = fail(bench, failure).await?;
+        all.add(faults);
         for way in [Way::Flv, Way::Hls] {
             let of_way = stalls_ms.iter().filter(|(of, _)| *of == way);
             let mut sorted: Vec<f64> = of_way.map(|(_, stall_ms)| *stall_ms).collect();
@@ -85,13 +59,44 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
             outcome.judge(name("added stall, p99"), at(990), "ms", goal);
         }
     }
-    host.check()?;
     let none = Goal::AtMost(0.0);
-    let faults = audience.faults();
-    outcome.judge("connections lost", faults.ended as f64, "", none);
-    outcome.judge("frames missing", faults.missing as f64, "", none);
-    outcome.judge("frames that came twice", faults.twice as f64, "", none);
-    outcome.tell("frames delivered", faults.frames as f64, "");
-    scope.finish(Duration::ZERO).await;
+    outcome.judge("connections lost", all.ended as f64, "", none);
+    outcome.judge("frames missing", all.missing as f64, "", none);
+    outcome.judge("frames that came twice", all.twice as f64, "", none);
+    outcome.tell("frames delivered", all.frames as f64, "");
     Ok(outcome)
+}
+
+/// The rounds of one kind of failure: what each viewer waited in each, and what went wrong.
+async fn fail(bench: &Bench, failure: Failure) -> anyhow::Result<(Vec<(Way, f64)>, Faults)> {
+    let clip = bench.thin_clip()?;
+    let mut scene = Scene::start(&bench.folder).await?;
+    let mut host = Host::start(&clip, &scene.rtmp, "live", ROOM)?;
+    scene.wait_for_room().await?;
+    let scope = TaskScope::under(&Shutdown::new());
+    let audience = Rc::new(Audience::default());
+    for way in [Way::Flv, Way::Hls] {
+        audience.join(&scene.http, way, VIEWERS, &scope).await?;
+    }
+    let mut stalls_ms = Vec::new();
+    for _ in 0..ROUNDS {
+        scene.wait_for_active(scene::FIRST).await?;
+        audience.measure();
+        tokio::time::sleep(BEFORE).await;
+        audience.fail();
+        match failure {
+            Failure::Killed => scene.kill()?,
+            Failure::Partitioned => scene.partition(true),
+        }
+        tokio::time::sleep(AFTER).await;
+        stalls_ms.extend(audience.stalls_ms());
+        match failure {
+            Failure::Killed => scene.revive()?,
+            Failure::Partitioned => scene.partition(false),
+        }
+    }
+    host.check()?;
+    let faults = audience.faults();
+    scope.finish(Duration::ZERO).await;
+    Ok((stalls_ms, faults))
 }

@@ -40,6 +40,16 @@ pub struct Faults {
     pub frames: u64,
 }
 
+impl Faults {
+    /// Adds what went wrong elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.ended += other.ended;
+        self.missing += other.missing;
+        self.twice += other.twice;
+        self.frames += other.frames;
+    }
+}
+
 /// All viewers.
 #[derive(Default)]
 pub struct Audience {

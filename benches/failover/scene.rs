@@ -18,8 +18,8 @@ use crate::servers::{Certificates, ROOM};
 /// The name of the parent that fails.
 pub const FIRST: &str = "bench-first";
 
-/// Longer than blame for a parent that failed some times.
-const RETURNED_WITHIN: Duration = Duration::from_secs(120);
+/// Longer than the edge stays away from a parent that failed twice.
+const RETURNED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Everything that serves.
 pub struct Scene {
@@ -104,7 +104,7 @@ impl Scene {
     }
 
     /// Starts the first parent again.
-    pub async fn revive(&mut self) -> anyhow::Result<()> {
+    pub fn revive(&mut self) -> anyhow::Result<()> {
         let first = node(&self.folder, "the first parent", "edge", &self.first_file)?;
         self.first = Some(first);
         Ok(())

@@ -3,9 +3,10 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 
@@ -20,20 +21,21 @@ const WAIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 struct Disk {
     file: FileBackend,
-    full: Arc<AtomicBool>,
+    /// What the file may have, in bytes: more is refused, what it has can be written over.
+    room: Arc<AtomicU64>,
 }
 
 impl Disk {
-    fn open(path: &Path, full: Arc<AtomicBool>) -> Result<Store, Error> {
+    fn open(path: &Path, room: Arc<AtomicU64>) -> Result<Store, Error> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = FileBackend::new(options.open(path).expect("a file"));
         let file = file.map_err(|error| Error::Down(error.to_string()))?;
-        Store::with_backend(Self { file, full })
+        Store::with_backend(Self { file, room })
     }
 
-    fn room(&self) -> io::Result<()> {
-        match self.full.load(Ordering::Relaxed) {
+    fn has_room(&self, bytes: u64) -> io::Result<()> {
+        match bytes > self.room.load(Ordering::Relaxed) {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => Ok(()),
         }
@@ -50,7 +52,7 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.room()?;
+        // Blocks are taken when they are written.
         self.file.set_len(len)
     }
 
@@ -59,7 +61,7 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.room()?;
+        self.has_room(offset + u64::try_from(data.len()).unwrap_or(u64::MAX))?;
         self.file.write(offset, data)
     }
 
@@ -68,27 +70,59 @@ impl StorageBackend for Disk {
     }
 }
 
+/// A book on a disk with `room`.
+async fn book_on(folder: &tempfile::TempDir, room: &Arc<AtomicU64>, scope: &TaskScope) -> Book {
+    let (path, room) = (folder.path().join("ledger.redb"), room.clone());
+    let open = move || Ok((Disk::open(&path, room.clone())?, false));
+    let metrics = Metrics::register(&telemetry::Metrics::default());
+    Book::start(open, &Config::default(), &metrics, scope).await
+}
+
+#[tokio::test]
+async fn a_disk_with_room_for_a_few_orders_is_full_all_the_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let room = Arc::new(AtomicU64::new(u64::MAX));
+    let scope = TaskScope::under(&Shutdown::new());
+    let book = book_on(&folder, &room, &scope).await;
+    let length = std::fs::metadata(folder.path().join("ledger.redb"));
+    room.store(length.expect("a file").len(), Ordering::Relaxed);
+    let mut stored = 0;
+    loop {
+        let orders: Vec<_> = (0..200)
+            .map(|number| order("disk", &format!("key-{:08}", stored + number), 1))
+            .collect();
+        let puts = join_all(orders.iter().map(|order| book.put(order, 0))).await;
+        if puts.iter().any(Result::is_err) {
+            break;
+        }
+        stored += orders.len();
+    }
+    assert!(stored > 0, "the file as it is has room for some");
+    for _ in 0..30 {
+        book.is_healthy().expect_err("the disk is full");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(book);
+    scope.finish(WAIT).await;
+}
+
 #[tokio::test]
 async fn full_disk_refuses_orders_loses_none_and_is_used_again_when_it_has_room() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("ledger.redb");
-    let full = Arc::new(AtomicBool::new(false));
-    let disk = full.clone();
-    let open = move || Ok((Disk::open(&path, disk.clone())?, false));
+    let room = Arc::new(AtomicU64::new(u64::MAX));
     let scope = TaskScope::under(&Shutdown::new());
-    let metrics = Metrics::register(&telemetry::Metrics::default());
-    let book = Book::start(open, &Config::default(), &metrics, &scope).await;
+    let book = book_on(&folder, &room, &scope).await;
     let first = book.put(&order("disk", "key-0001", 1), 0).await;
     assert_eq!(first, Ok(Put::Done(1)));
 
-    full.store(true, Ordering::Relaxed);
+    room.store(0, Ordering::Relaxed);
     for key in ["key-0002", "key-0003"] {
         let refused = book.put(&order("disk", key, 2), 0).await;
         assert!(matches!(refused, Err(Error::Down(_))), "{refused:?}");
     }
     book.is_healthy().expect_err("the disk is full");
 
-    full.store(false, Ordering::Relaxed);
+    room.store(u64::MAX, Ordering::Relaxed);
     let recovers = async {
         while book.put(&order("disk", "key-0004", 4), 0).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;

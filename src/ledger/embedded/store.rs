@@ -11,7 +11,7 @@ use redb::{Database, Durability, ReadableDatabase as _};
 
 use super::keys;
 use super::reading::Reading;
-use super::tables::{Bytewise, Tables, down, insert};
+use super::tables::{Bytewise, Definition, Tables, down, insert};
 use crate::ledger::Error;
 use crate::ledger::order::{Depth, Order, Put, Revision};
 use crate::media::RoomName;
@@ -20,6 +20,13 @@ use crate::runtime::clock;
 
 /// Pages kept in memory, in bytes: the tops of the trees, not the orders of a day.
 const CACHE_BYTES: usize = 64 << 20;
+
+/// What the disk must have room for when the file is opened, in bytes: a few thousand orders. Less
+/// would let a ledger on a full disk seem well between two orders.
+const ROOM_BYTES: usize = 1 << 20;
+
+/// Holds that much for a moment.
+const ROOM: Definition = Definition::new("room");
 
 /// One write of a commit.
 #[derive(Debug)]
@@ -90,12 +97,22 @@ impl Store {
             depth: Mutex::default(),
             audit_number: AtomicI64::new(clock::unix_us()),
         };
-        // Also proves that the disk takes writes.
-        let write = store.database.begin_write().map_err(down)?;
-        drop(Tables::open(&write)?);
-        write.commit().map_err(down)?;
+        store.prove_room()?;
         *store.depth.lock() = store.read()?.depth()?;
         Ok(store)
+    }
+
+    /// Makes the tables, and proves that the disk takes what they will hold.
+    fn prove_room(&self) -> Result<(), Error> {
+        let write = self.database.begin_write().map_err(down)?;
+        drop(Tables::open(&write)?);
+        let mut room = write.open_table(ROOM).map_err(down)?;
+        insert(&mut room, b"", &vec![0; ROOM_BYTES])?;
+        drop(room);
+        write.commit().map_err(down)?;
+        let write = self.database.begin_write().map_err(down)?;
+        write.delete_table(ROOM).map_err(down)?;
+        write.commit().map_err(down)
     }
 
     /// Carries `writes` out in their order, in one durable step.

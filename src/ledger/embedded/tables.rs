@@ -8,6 +8,7 @@
 //! | `buyers` | room, buyer, time, key | - |
 //! | `rooms` | room | the room's state, as its authority wrote it |
 //! | `audit` | room, time, number | the decision as JSON |
+//! | `room` | - | nothing, but for the moment that proves room on the disk |
 
 use std::ops::Range;
 
