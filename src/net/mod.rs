@@ -12,6 +12,8 @@ mod buckets;
 mod congestion;
 mod drain;
 mod error;
+#[cfg(test)]
+pub(crate) mod flood;
 pub mod heritage;
 pub mod http;
 pub mod listen;

@@ -17,7 +17,7 @@ use crate::net::Congestion;
 use crate::net::admission::{Admission, Admitted};
 use crate::net::heritage::{Handover, Port};
 use crate::net::http::front::{Front, Link};
-use crate::net::http::{Protocol, http3};
+use crate::net::http::{Metrics, Protocol, http3};
 use crate::runtime::clock;
 
 /// How long a handshake may take.
@@ -108,13 +108,19 @@ pub(super) struct Handshake(Rc<Cell<usize>>);
 impl Handshakes {
     /// Takes the handshake of `incoming`, or answers it with a retry or a refusal while there are
     /// too many.
-    pub(super) fn take(&self, incoming: quinn::Incoming) -> Option<(quinn::Incoming, Handshake)> {
+    pub(super) fn take(
+        &self,
+        incoming: quinn::Incoming,
+        metrics: &Metrics,
+    ) -> Option<(quinn::Incoming, Handshake)> {
         let open = self.0.get();
         if open >= HANDSHAKES_BEFORE_RETRY && incoming.may_retry() {
+            metrics.must_prove();
             incoming.retry().expect("it may retry, as was just asked");
             return None;
         }
         if open >= HANDSHAKES_MAX {
+            metrics.refused();
             incoming.refuse();
             return None;
         }
@@ -148,7 +154,8 @@ impl Listener {
 
     async fn accept(&self) {
         while let Some(incoming) = self.endpoint.accept().await {
-            let Some((incoming, handshake)) = self.handshakes.take(incoming) else {
+            let taken = self.handshakes.take(incoming, &self.front.metrics);
+            let Some((incoming, handshake)) = taken else {
                 continue;
             };
             let peer = incoming.remote_address();

@@ -11,6 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+#[path = "flood_test.rs"]
+mod flood;
+
 use super::*;
 use crate::net::http::fake::{Fake, WAIT};
 use crate::net::http::http3::tests::{client_config, receive};

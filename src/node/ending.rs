@@ -163,13 +163,14 @@ impl Peers {
         }
         let children = children_gone(self.children.as_ref(), now + CHILDREN_WAIT);
         let (delivery, doors) = (self.delivery.as_ref(), self.doors.as_ref());
+        let drain = &self.drain;
         let bodies = async {
             // The same address leads to a successor: nobody gains by coming back early.
             if stays {
                 sleep_until(last_call - spread).await;
             }
             delivery.inspect(|delivery| delivery.drain(spread));
-            doors.inspect(|doors| doors.drain());
+            doors.inspect(|doors| doors.drain(drain.alternates()));
             std::future::pending::<()>().await;
         };
         let http = &mut self.http;

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{Method, Uri};
 use serde_json::{Value, json};
 
-use crate::net::http::{Body, Reply, Request, Response, Service};
+use crate::net::http::{Reply, Request, Response, Service};
+use crate::node::detour;
 use crate::shed::{Door, Join, Turn};
 
 /// Set in the query of those who are sent on, so that they are not sent on and on.
@@ -50,7 +50,7 @@ pub(super) fn pass(
             ticket,
         } => Reply::Ready(later(seconds, json!({ "place": place, "ticket": ticket }))),
         Turn::Full(seconds) => Reply::Ready(later(seconds, json!({}))),
-        Turn::Elsewhere(peer) => Reply::Ready(elsewhere(&peer, target)),
+        Turn::Elsewhere(peer) => Reply::Ready(detour::elsewhere(&at(&peer, target))),
     }
 }
 
@@ -66,50 +66,17 @@ fn value_of<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     pairs.find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// 503: when to come back, and with what.
+/// To come back when there may be room, with what shows the place in the queue.
 fn later(seconds: u32, more: Value) -> Response {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    let mut problem = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": "this node has as many viewers as it can serve well: wait for your turn",
-        "retry_after_s": seconds,
-    });
-    if let (Some(problem), Value::Object(more)) = (problem.as_object_mut(), more) {
-        problem.extend(more);
-    }
-    let mut response = open_to_all(Body::from(Bytes::from(problem.to_string())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let kind = HeaderValue::from_static("application/problem+json");
-    headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    response
+    let detail = "this node has as many viewers as it can serve well: wait for your turn";
+    detour::later(detail, seconds, more)
 }
 
-/// 307: the same path at another edge, which has the same bytes there (D4).
-fn elsewhere(peer: &str, target: &Uri) -> Response {
+/// Where `target` is at another edge, with a mark.
+fn at(peer: &str, target: &Uri) -> String {
     let path = target.path();
-    let location = match target.query() {
+    match target.query() {
         Some(query) => format!("{peer}{path}?{query}&{REDIRECTED}=1"),
         None => format!("{peer}{path}?{REDIRECTED}=1"),
-    };
-    let mut response = open_to_all(Body::empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    let location = HeaderValue::try_from(location).expect("a URL of two URLs' parts");
-    response.headers_mut().insert(header::LOCATION, location);
-    response
-}
-
-/// An answer that pages of any origin may read, for now only.
-fn open_to_all(body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    let any = HeaderValue::from_static("*");
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
-    let exposed = HeaderValue::from_static("retry-after");
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    }
 }

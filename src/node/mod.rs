@@ -9,6 +9,7 @@ mod certificates;
 pub mod config;
 mod demo;
 mod desk;
+mod detour;
 mod dev;
 mod ending;
 mod error;

@@ -1,11 +1,11 @@
 //! What a draining node says to those who come: where to go.
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{Method, Uri};
 use serde_json::json;
 
-use crate::net::http::{Body, Request, Response};
+use crate::net::http::{Request, Response};
 use crate::net::{Alternate, Drain};
+use crate::node::detour;
 use crate::rooms::doors::Doors;
 
 /// How soon somebody who is turned away may come back, in seconds.
@@ -29,7 +29,9 @@ pub(super) fn steer(drain: &Drain, request: &Request, target: &Uri) -> Option<Re
     let arrival = arrival(request.uri.path())?;
     match drain.alternate() {
         // Clients do not follow a redirect of an upgrade.
-        Some(alternate) if request.upgrade.is_none() => Some(elsewhere(alternate, target)),
+        Some(alternate) if request.upgrade.is_none() => {
+            Some(detour::elsewhere(&at(alternate, target)))
+        }
         Some(_) => Some(refusal(drain.alternates())),
         None if arrival == Arrival::Begins && drain.turns_away() => Some(refusal(&[])),
         None => None,
@@ -48,60 +50,25 @@ fn arrival(path: &str) -> Option<Arrival> {
     }
 }
 
-/// 307: the same path at another node, which has the same bytes there (D4).
-fn elsewhere(alternate: &str, target: &Uri) -> Response {
+/// Where `target` is at another node.
+fn at(alternate: &str, target: &Uri) -> String {
     let path = target.path_and_query().map_or("/", |path| path.as_str());
-    let location = HeaderValue::try_from(format!("{alternate}{path}"));
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::LOCATION,
-        location.expect("a URL of two URLs' parts"),
-    );
-    open_to_all(&mut response);
-    response
+    format!("{alternate}{path}")
 }
 
-/// 503, with the nodes to try.
+/// To come back soon, to one of `alternates` if there are any.
 fn refusal(alternates: &[Alternate]) -> Response {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
     let alternates: Vec<&str> = alternates.iter().map(Alternate::as_str).collect();
-    let text = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": "this node goes down: go to another one",
-        "retry_after_s": RETRY_SECONDS,
-        "alternates": alternates,
-    });
-    let mut response = Response::new(Body::from(Bytes::from(text.to_string())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let kind = HeaderValue::from_static("application/problem+json");
-    headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
-    open_to_all(&mut response);
-    response
-}
-
-/// For pages of any origin, and for now only.
-fn open_to_all(response: &mut Response) {
-    const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
-    let headers = response.headers_mut();
-    let any = HeaderValue::from_static("*");
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any.clone());
-    headers.insert(TIMING, any);
-    let exposed = HeaderValue::from_static("retry-after");
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let detail = "this node goes down: go to another one";
+    detour::later(detail, RETRY_SECONDS, json!({ "alternates": alternates }))
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
-    use http::HeaderMap;
+    use bytes::Bytes;
+    use http::{HeaderMap, header};
 
     use super::*;
     use crate::net::http::{Protocol, Upgrade};

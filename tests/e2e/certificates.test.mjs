@@ -1,7 +1,8 @@
 // Certificates that change under a running node: from files, and from an authority.
 
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import tls from "node:tls";
@@ -127,4 +128,30 @@ test("an authority that refuses leaves the node serving", { timeout: 90_000 }, a
   assert.equal((await readiness(node)).status, 200);
   const { issuer } = await shown(node.address("http.tls_listen"));
   assert.notEqual(issuer.CN, "test CA");
+});
+
+test("an authority that is gone leaves the certificate in force", { timeout: 90_000 }, async (t) => {
+  const certificates = fleet(t);
+  const here = join(certificates.folder, "acme");
+  mkdirSync(here);
+  // A certificate that is due: renewal is asked for, and nobody answers.
+  const [chain, key] = ["pem", "key"].map((name) =>
+    readFileSync(join(certificates.folder, `node.${name}`), "utf8"));
+  writeFileSync(join(here, "certificate.pem"), key + chain);
+  const acme = {
+    directory: "https://127.0.0.1:1/directory",
+    domains: ["localhost", "new.test"],
+    folder: here,
+    ca: join(certificates.folder, "ca.pem"),
+  };
+  const node = await serving(t, certificates, { acme });
+  await until("the fault is shown", async () => (await readiness(node)).text.includes("acme"), {
+    seconds: 30,
+  });
+  assert.equal((await readiness(node)).status, 200);
+  const { serialNumber } = await shown(node.address("http.tls_listen"));
+  assert.equal(serialNumber, new X509Certificate(chain).serialNumber, "the old one is shown");
+  const metrics = await (await fetch(`${node.admin}/metrics`)).text();
+  assert.match(metrics, /rushlane_net_acme_failures_total 1/);
+  assert.ok(event(node.process, "no certificate"), "the log says so");
 });

@@ -44,7 +44,8 @@ test("a drain hands viewers and buyers to the other edge", { timeout: 90_000 }, 
   assert.equal(newcomer.headers.get("location"), `${far.http}/live/${ROOM}/index.m3u8?token=x`);
   assert.equal(newcomer.headers.get("access-control-allow-origin"), "*");
   const { code } = await member.ended;
-  assert.equal(code, 1001);
+  assert.equal(code, 1012);
+  assert.deepEqual(member.events.at(-1).body, { alternates: [far.http] });
 
   const there = new URL(far.http).host;
   await until("every viewer plays on the other edge", () => viewers.every(({ node }) => node === there), {

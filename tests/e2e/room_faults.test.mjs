@@ -92,7 +92,7 @@ test("likes outlive an edge, and room and totals an origin", { timeout: 120_000 
     const leaving = await enter(t, far.http, ROOM, { user: "leaving" });
     const stop = far.process.stop("SIGTERM");
     const { code } = await leaving.ended;
-    assert.equal(code, 1001);
+    assert.equal(code, 1012);
     assert.deepEqual(await stop, { code: 0, signal: null });
   });
 });

@@ -97,6 +97,22 @@ test("a refusal says why and when to come back", async () => {
   });
 });
 
+test("an edge that goes down names where to go; a host cannot", async () => {
+  await enter();
+  last().hello();
+  last().say({ type: "notice", class: 1, seq: 1, body: { text: "x", alternates: ["http://bad:6"] } });
+  last().say({ type: "notice", class: 1, body: { alternates: ["http://three:3", "http://four:4"] } });
+  const hosts = [];
+  for (let i = 0; i < 5; i += 1) {
+    last().onclose({ code: 1012, reason: "" });
+    for (const left = last(); last() === left; ) mock.timers.tick(100);
+    hosts.push(last().url.host);
+    last().hello();
+  }
+  // Half of the members begin with the second one; the edge itself comes last.
+  assert.deepEqual(hosts, ["four:4", "three:3", "two:2", "one:1", "four:4"]);
+});
+
 test("a lost link moves to the next edge and resumes where it was", async () => {
   const { room, heard } = await enter();
   last().hello({ seq: { 0: 4, 1: 9 } });

@@ -24,6 +24,7 @@ pub struct Metrics {
     handshake_failures: [Counter; 2],
     accept_errors: Counter,
     refused: Counter,
+    proofs: Counter,
     limited: Counter,
     log: Option<Log>,
 }
@@ -70,6 +71,7 @@ impl Metrics {
                 .map(|transport| handshakes.get_or_create_owned(&ByTransport { transport })),
             accept_errors: Counter::default(),
             refused: Counter::default(),
+            proofs: Counter::default(),
             limited: Counter::default(),
             log: None,
         };
@@ -88,6 +90,8 @@ impl Metrics {
         registry.register(room, "accept_errors", help, metrics.accept_errors.clone());
         let help = "Connections closed at once because a limit of connections was reached";
         registry.register(room, "connections_refused", help, metrics.refused.clone());
+        let help = "QUIC handshakes sent back for a proof of their address, under a flood";
+        registry.register(room, "quic_address_proofs", help, metrics.proofs.clone());
         let help = "Requests answered with 429 because their address sent too many";
         registry.register(room, "requests_limited", help, metrics.limited.clone());
         metrics
@@ -157,6 +161,11 @@ impl Metrics {
     /// Counts a request that a limit refused.
     pub(in crate::net) fn limited(&self) {
         self.limited.inc();
+    }
+
+    /// Counts a QUIC handshake that has to come again with a proof of its address.
+    pub(in crate::net) fn must_prove(&self) {
+        self.proofs.inc();
     }
 
     /// Counts a connection that a limit refused.

@@ -24,7 +24,7 @@ pub const MESSAGE_BYTES_MAX: usize = 32 << 10;
 pub enum CloseCode {
     /// All is said.
     Normal = 1000,
-    /// The node goes down: come back to another one.
+    /// The peer gives no sign of life.
     Away = 1001,
     /// The peer breaks the rules of WebSocket.
     Protocol = 1002,
@@ -32,6 +32,8 @@ pub enum CloseCode {
     NotUtf8 = 1007,
     /// A message is too long.
     TooLong = 1009,
+    /// The node goes down: come back to another one.
+    Restart = 1012,
     /// The node cannot do it just now: come back in a while.
     TryAgain = 1013,
     /// Too many messages in a row made no sense.

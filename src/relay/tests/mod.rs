@@ -3,6 +3,7 @@
 mod events;
 mod failover;
 mod faults;
+mod flood;
 mod flow;
 mod host;
 mod latency;

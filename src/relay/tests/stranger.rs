@@ -68,7 +68,7 @@ impl Stranger {
     }
 
     /// Trusts the parent, and shows a certificate of `authority`.
-    fn client(parent: &Node, authority: &Authority) -> quinn::ClientConfig {
+    pub(super) fn client(parent: &Node, authority: &Authority) -> quinn::ClientConfig {
         let mut local = Node::new("stranger", authority).local;
         local.authorities = parent.local.authorities.clone();
         transport::client_config(&config(&[]), &local.identity, &local.authorities).unwrap()

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::auth;
 use crate::media::broadcast::epoch_at;
+use crate::net::Alternate;
 use crate::net::http::Service;
 use crate::rooms::Settings;
 use crate::rooms::doors::clerk::Clerk;
 use crate::rooms::doors::figures::Figures;
+use crate::rooms::doors::leaving::Leaving;
 use crate::rooms::doors::limits::Gate;
 use crate::rooms::doors::origin::Origin;
 use crate::rooms::doors::registry::Registry;
@@ -30,7 +32,7 @@ struct Inner {
     figures: Figures,
     registry: Arc<Registry>,
     shutdown: Shutdown,
-    drain: Shutdown,
+    leaving: Leaving,
 }
 
 impl Doors {
@@ -38,7 +40,7 @@ impl Doors {
     #[must_use]
     pub fn new(settings: Settings, parts: Parts) -> Self {
         let shutdown = parts.scope.shutdown().clone();
-        let drain = shutdown.child();
+        let leaving = Leaving::under(&shutdown);
         let figures = Figures::new(&parts.metrics);
         let origin = Origin::new(parts.exchange);
         let rules = parts.moderation;
@@ -56,7 +58,7 @@ impl Doors {
             clerk,
             figures,
             shutdown,
-            drain,
+            leaving,
         }))
     }
 
@@ -80,7 +82,7 @@ impl Doors {
             figures: inner.figures.clone(),
             registry: inner.registry.clone(),
             scope: TaskScope::under(&inner.shutdown),
-            drain: inner.drain.clone(),
+            leaving: inner.leaving.clone(),
             halls: RefCell::default(),
             members: Cell::default(),
         })))
@@ -95,9 +97,9 @@ impl Doors {
         Presence { online, unique }
     }
 
-    /// Sends all members to other nodes and lets nobody in any more. Posts are answered until the
-    /// front closes.
-    pub fn drain(&self) {
-        self.0.drain.request();
+    /// Sends all members away, to `others` if there are any, and lets nobody in any more. Posts are
+    /// answered until the front closes.
+    pub fn drain(&self, others: &[Alternate]) {
+        self.0.leaving.begin(others);
     }
 }

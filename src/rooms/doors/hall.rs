@@ -20,10 +20,10 @@ use crate::protocol::websocket::CloseCode;
 use crate::rooms::Settings;
 use crate::rooms::doors::batch::{Batch, FORMATS, Form, Position};
 use crate::rooms::doors::figures::{Entry, Figures};
+use crate::rooms::doors::leaving::Leaving;
 use crate::rooms::doors::member::Member;
 use crate::rooms::doors::room::{Turn, Visit};
 use crate::rooms::doors::snapshot::Held;
-use crate::runtime::Shutdown;
 use crate::runtime::clock;
 
 /// Members that are written to before other tasks of the worker have their turn: about a
@@ -102,13 +102,14 @@ impl Hall {
         (hall, turns)
     }
 
-    /// Serves the hall until nobody has come for a while, the room is over, or `drain` is wanted.
+    /// Serves the hall until nobody has come for a while, the room is over, or members are
+    /// `leaving`.
     /// With each of `denials`, members are looked through for those who must go.
     pub(super) async fn run(
         self: Rc<Self>,
         mut turns: broadcast::Receiver<Turn>,
         mut denials: watch::Receiver<Bytes>,
-        drain: Shutdown,
+        leaving: Leaving,
     ) {
         let mut tends = tokio::time::interval(TEND);
         tends.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,8 +117,9 @@ impl Hall {
         loop {
             tokio::select! {
                 biased;
-                () = drain.requested() => {
-                    self.close_all(CloseCode::Away, "this node goes down: come back to another");
+                () = leaving.begun() => {
+                    let reason = "this node goes down: come back to another";
+                    self.close_all(CloseCode::Restart, reason, leaving.notice().as_deref());
                     break;
                 }
                 turn = turns.recv() => match turn {
@@ -125,7 +127,7 @@ impl Hall {
                     Ok(Turn::Settled(position)) => self.rows.borrow_mut().position = Some(position),
                     Ok(Turn::Reset) => self.unseat_all(None),
                     Ok(Turn::Over) | Err(RecvError::Closed) => {
-                        self.close_all(CloseCode::NoRoom, "the room has closed");
+                        self.close_all(CloseCode::NoRoom, "the room has closed", None);
                         break;
                     }
                     Err(RecvError::Lagged(turns_lost)) => {
@@ -309,11 +311,12 @@ impl Hall {
         rows.left = left.or_else(|| rows.left.take());
     }
 
-    fn close_all(&self, code: CloseCode, reason: &str) {
+    /// Closes all connections, after `notice`.
+    fn close_all(&self, code: CloseCode, reason: &str, notice: Option<&[u8]>) {
         let now = clock::now();
         let mut rows = self.rows.borrow_mut();
         for member in rows.members.drain(..) {
-            member.close(code, reason, now);
+            member.close_after(notice, code, reason, now);
         }
         rows.by_user.clear();
         rows.position = None;

@@ -202,6 +202,17 @@ impl Member {
 
     /// Ends the connection: what is half written, then why, then nothing more.
     pub(super) fn close(&self, code: CloseCode, reason: &str, now: Instant) {
+        self.close_after(None, code, reason, now);
+    }
+
+    /// The same, with an event that is told before.
+    pub(super) fn close_after(
+        &self,
+        event: Option<&[u8]>,
+        code: CloseCode,
+        reason: &str,
+        now: Instant,
+    ) {
         let mut inner = self.inner.borrow_mut();
         if !matches!(inner.state, State::Seated | State::Entering) {
             return;
@@ -210,7 +221,8 @@ impl Member {
         inner.queue.truncate(half);
         inner.waiting_bytes = 0;
         inner.state = State::Closing(code);
-        if let Some(last) = self.format.farewell(code, reason) {
+        let event = event.map(|json| self.format.one(json, None));
+        for last in event.into_iter().chain(self.format.farewell(code, reason)) {
             inner.push(Class::Order, last, now);
         }
         inner.wake();

@@ -28,6 +28,7 @@ mod fixture;
 mod front;
 mod grammar;
 mod hall;
+mod leaving;
 mod likes;
 mod limits;
 mod member;

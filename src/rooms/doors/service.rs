@@ -22,6 +22,7 @@ use crate::rooms::doors::clerk::Clerk;
 use crate::rooms::doors::entry::{Guest, closed};
 use crate::rooms::doors::figures::{Door as DoorLabel, Figures};
 use crate::rooms::doors::hall::Hall;
+use crate::rooms::doors::leaving::Leaving;
 use crate::rooms::doors::limits::{Gate, Place};
 use crate::rooms::doors::member::Member;
 use crate::rooms::doors::origin::refusal;
@@ -32,7 +33,7 @@ use crate::rooms::doors::route::{Door, Query, Route};
 use crate::rooms::doors::session::Session;
 use crate::rooms::doors::wire::Wire;
 use crate::rooms::doors::{posts, reply};
-use crate::runtime::{Shutdown, TaskScope, clock};
+use crate::runtime::{TaskScope, clock};
 
 /// How long the first stream of a WebTransport session is waited for.
 const STREAM_WAIT: Duration = Duration::from_secs(10);
@@ -47,7 +48,7 @@ pub(super) struct House {
     pub(super) figures: Figures,
     pub(super) registry: Arc<Registry>,
     pub(super) scope: TaskScope,
-    pub(super) drain: Shutdown,
+    pub(super) leaving: Leaving,
     pub(super) halls: RefCell<HashMap<RoomName, Rc<Hall>>>,
     /// Connections now.
     pub(super) members: Cell<usize>,
@@ -129,7 +130,7 @@ impl House {
         format: Format,
         door: &'static str,
     ) -> Result<Reply, Refusal> {
-        if self.drain.is_requested() {
+        if self.leaving.is_begun() {
             return Err(closed());
         }
         room.may_enter(&guest.who)?;
@@ -173,8 +174,8 @@ impl House {
         // Unconstrained: a pass over all members is one step of work, and tokio's budget would make
         // every member past the 128th look as if its socket were full.
         let work = tokio::task::unconstrained(async move {
-            let drain = house.drain.clone();
-            served.clone().run(turns, denials, drain).await;
+            let leaving = house.leaving.clone();
+            served.clone().run(turns, denials, leaving).await;
             let mut halls = house.halls.borrow_mut();
             if halls
                 .get(&name)

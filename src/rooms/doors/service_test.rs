@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::media::Class;
+use crate::net::Alternate;
 use crate::net::http::{Body, Duplex, Session, Sink, Upgrade};
 use crate::protocol::interact::Event;
 use crate::protocol::interact::event::Kind;
@@ -422,8 +423,15 @@ fn a_drain_sends_everybody_away() {
         let node = Node::new(&Config::default());
         let mut client = node.join("user=u").await;
         next_of(&mut client, "snapshot").await;
-        node.doors.drain();
-        assert_eq!(close_code(&mut client).await, 1001);
+        let other = Alternate::parse("https://edge-2:8443/").unwrap();
+        node.doors.drain(&[other]);
+        let notice = next_of(&mut client, "notice").await;
+        let others = json!(["https://edge-2:8443"]);
+        assert_eq!(
+            (&notice["body"]["alternates"], &notice["seq"]),
+            (&others, &Value::Null)
+        );
+        assert_eq!(close_code(&mut client).await, 1012);
         let again = node.connect("/rooms/r/ws?user=u", 1 << 20).await;
         assert_eq!(again.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
     });

@@ -1,7 +1,7 @@
 // Keeps one member in one room: chooses edge and transport, and comes back after each loss.
 
 import { Backoff } from "../player/backoff";
-import type { Command, RoomEvent } from "./envelope";
+import type { Command, EventOf, RoomEvent } from "./envelope";
 import type { Address, Ending, Link, Reports } from "./link";
 import { SocketLink } from "./socket";
 import { StreamLink } from "./stream";
@@ -37,6 +37,8 @@ const STABLE_MS = 8_000;
 /** Failures in a row on one transport before the other gets its turn. */
 const FAILURES_EACH = 2;
 const ABSENT_MS = 3_000;
+/** Edges that are tried in turn, with those that edges have named. */
+const EDGES_MAX = 32;
 
 const MUST_STAY_OUT: ReadonlySet<number> = new Set([4400, 4401, 4403]);
 const NO_ROOM = 4404;
@@ -51,6 +53,7 @@ const SILENCE: Ending = { code: 1006, reason: "no answer" };
 export class Connection {
   readonly #backoff = new Backoff();
   #link: Link | null = null;
+  #edges: string[];
   #state: State = { name: "connecting" };
   #edge = 0;
   #failures = 0;
@@ -58,10 +61,11 @@ export class Connection {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly edges: string[],
+    edges: string[],
     private readonly room: string,
     private readonly owner: Owner,
   ) {
+    this.#edges = edges;
     addEventListener("online", this.#online);
   }
 
@@ -74,13 +78,14 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#link?.close();
     this.#openedAt = null;
-    const edge = this.edges[this.#edge % this.edges.length] ?? "";
+    const edge = this.#here();
     const turn = Math.floor(this.#failures / FAILURES_EACH) % 2;
     const transport: Transport = turn === 0 ? "websocket" : "events";
     const address: Address = { edge, room: this.room, query: this.owner.query() };
     const reports: Reports = {
       event: (event) => {
         if (event.type === "hello") this.#opened(edge, transport);
+        if (event.type === "notice") this.#noticed(event);
         this.owner.event(event);
       },
       ended: (ending) => this.#ended(ending),
@@ -128,6 +133,26 @@ export class Connection {
     this.#show({ name: "open", edge, transport });
   }
 
+  #here(): string {
+    return this.#edges[this.#edge % this.#edges.length] ?? "";
+  }
+
+  /**
+   * An edge that goes down says where to go: these edges come first from now on, it comes last.
+   * What has a number is the room's word: hosts do not send members around.
+   */
+  #noticed({ seq, ref, body }: EventOf<"notice">): void {
+    if (seq !== undefined || ref !== undefined || !Array.isArray(body.alternates)) return;
+    const named = body.alternates.filter((edge) => typeof edge === "string");
+    // Not all to the same one.
+    const first = Math.floor(Math.random() * named.length);
+    const here = this.#here();
+    const all = [...named.slice(first), ...named.slice(0, first), ...this.#edges];
+    const others = [...new Set(all)].filter((edge) => edge !== here);
+    this.#edges = [...others.slice(0, EDGES_MAX - 1), here];
+    this.#edge = this.#edges.length - 1;
+  }
+
   #ended({ code, reason, retryAfterMs = 0 }: Ending): void {
     const opened = this.#openedAt;
     this.#link?.close();
@@ -137,7 +162,7 @@ export class Connection {
     else if (performance.now() - opened > STABLE_MS) this.#backoff.reset();
     if (!SAME_EDGE.has(code) && code !== NO_ROOM) this.#edge += 1;
     const follows = opened === null || SAME_EDGE.has(code) || this.owner.hasHaste();
-    const spread = follows ? 0 : (Math.random() * SPREAD_MS) / this.edges.length;
+    const spread = follows ? 0 : (Math.random() * SPREAD_MS) / this.#edges.length;
     const wait = Math.max(
       retryAfterMs,
       this.#backoff.next() + spread,

@@ -79,7 +79,8 @@ export interface Bodies {
     detail?: string;
     retry_after_s?: number;
   };
-  notice: { text?: string };
+  /** `alternates`: the edge goes down, and names others. */
+  notice: { text?: string; alternates?: string[] };
   mod: {
     action: "mute" | "unmute" | "ban" | "unban" | "retract" | "slow";
     user?: string;
