@@ -97,6 +97,10 @@ chaos-orders: build ## 100,000 orders while nodes are killed; three books side b
 	RUSHLANE=$(TARGET)/release/rushlane CHAOS_ORDERS=100000 CHAOS_BUYERS=2000 \
 	$(CARGO) test --locked --test chaos -- --nocapture
 
+drill: build setup ## drain and upgrade an edge under 1,000 viewers and 200 buyers
+	RUSHLANE=$(TARGET)/release/rushlane RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) RUSHLANE_CROWD=1000 \
+	node --test --test-concurrency=1 tests/e2e/drain.test.mjs tests/e2e/upgrade.test.mjs
+
 S ?= smoke
 load: build ## make load S=NAME: a scenario of loadtest/scenarios; FLEET=FILE KEY=FILE for a given fleet
 	$(CARGO) build --locked --release -p rushlane-load
@@ -121,4 +125,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders load bench fuzz golden clean
+.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders drill load bench fuzz golden clean

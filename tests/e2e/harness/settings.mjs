@@ -14,6 +14,9 @@ export const CHROMIUM = process.env.RUSHLANE_CHROMIUM ?? "/usr/bin/chromium";
 export const CLIP = `${ROOT}tests/media/demo.flv`;
 export const OUT = `${ROOT}tests/out`;
 
+/** Viewers in the tests of drain and upgrade; `make drill` sets as many as an edge has in a sale. */
+export const CROWD = Number(process.env.RUSHLANE_CROWD ?? 12);
+
 /** ffmpeg 9: enhanced RTMP, which Debian's ffmpeg 5 lacks. */
 export const FFMPEG9 = process.env.RUSHLANE_FFMPEG9 ?? findFfmpeg9();
 
