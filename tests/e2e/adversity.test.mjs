@@ -12,9 +12,10 @@ import { smallDisk } from "./harness/disk.mjs";
 import { push } from "./harness/encoder.mjs";
 import { watch } from "./harness/flv.mjs";
 import { renditions } from "./harness/hls.mjs";
+import { nats } from "./harness/nats.mjs";
 import { edge, event, fleet, origin } from "./harness/node.mjs";
 import { BINARY } from "./harness/settings.mjs";
-import { until } from "./harness/wait.mjs";
+import { sleep, until } from "./harness/wait.mjs";
 
 const ROOM = "show";
 
@@ -106,6 +107,32 @@ test("a node starts without its NATS cluster, and serves", { timeout: 90_000 }, 
   for (const node of [top, near]) await says(node, "registry", /NATS cluster is away/);
   push(t, `rtmp://${top.address("rtmp.listen")}/live/${ROOM}`);
   await renditions(near.http, ROOM);
+});
+
+test("NATS dies in the middle of a show, for longer than any lease", { timeout: 120_000 }, async (t) => {
+  const certificates = fleet(t);
+  const cluster = await nats(t);
+  const registry = { backend: "nats", servers: [cluster.url], host: "127.0.0.1", replicas: 1, lease_seconds: 3 };
+  const top = await origin(t, certificates, { registry });
+  const near = await edge(t, certificates, [top], { registry });
+  push(t, `rtmp://${top.address("rtmp.listen")}/live/${ROOM}`);
+  await renditions(near.http, ROOM);
+  const viewer = watch(t, near.address("http.listen"), `/live/${ROOM}.flv`);
+  await until("pictures", () => viewer.times.length > 10);
+
+  await cluster.process.stop("SIGKILL");
+  for (const node of [top, near]) await says(node, "registry", /NATS cluster is away/);
+  await sleep(10_000);
+  const gaps = () => viewer.times.slice(1).map((time, i) => time - viewer.times[i]);
+  assert.ok(Math.max(...gaps()) < 200, `the show goes on: ${Math.max(...gaps())} ms`);
+  push(t, `rtmp://${top.address("rtmp.listen")}/live/another`);
+  await renditions(near.http, "another");
+
+  await cluster.again();
+  for (const node of [top, near]) await isRight(node, "registry");
+  const seen = viewer.times.length;
+  await until("the show goes on", () => viewer.times.length > seen + 30);
+  assert.ok(Math.max(...gaps()) < 200);
 });
 
 test("a half-written configuration starts nothing and says where it ends", { timeout: 30_000 }, async (t) => {
