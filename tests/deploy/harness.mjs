@@ -61,13 +61,18 @@ const copied = (shared) => `
   set -e
   mount -t tmpfs tmpfs $OUT
   cd $OUT
-  mkdir upper work root
+  mkdir upper work root own own-work
   mount -t overlay overlay -olowerdir=/,upperdir=upper,workdir=work root
   cd root
   mount -t proc proc proc
   mount --bind -o ro proc/sys proc/sys
   mount -t tmpfs tmpfs run
   mount -t tmpfs tmpfs tmp
+  # A clone below /tmp, or on another disk.
+  if ! [ -e .${ROOT}Makefile ]; then
+    mkdir -p .${ROOT}
+    mount -t overlay overlay -olowerdir=${ROOT},upperdir=$OUT/own,workdir=$OUT/own-work .${ROOT}
+  fi
   for folder in ${shared.join(" ")}; do
     mkdir -p .$folder
     mount --bind $folder .$folder
