@@ -105,18 +105,16 @@ impl Network {
             "ca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
             certificates.authority, certificates.certificate, certificates.key
         );
-        let node = |name: &str, relay: &str, rest: &str| {
-            let shed = unless_asked(rest);
-            format!(
-                "[node]\nname = \"bench-{name}\"\nmedia_threads = 1\n\
+        let start = |core, name: &'static str, file: &str, relay: &str, rest: &str| {
+            let (path, shed) = (folder.join(format!("{file}.toml")), unless_asked(rest));
+            let text = format!(
+                "[node]\nname = \"bench-{file}\"\nmedia_threads = 1\n\
                  [relay]\n{relay}\n{relay_tls}{shed}{rest}"
-            )
-        };
-        let start = |core, name: &'static str, role, file: &str, text: String| {
-            let path = folder.join(format!("{file}.toml"));
+            );
             fs::write(&path, text)?;
-            let log = folder.join(format!("{file}.log"));
+            let role = if file == "origin" { file } else { "edge" };
             let words = [role, "-c", &*path.to_string_lossy()];
+            let log = folder.join(format!("{file}.log"));
             Process::start_on(core, name, binary, &words, &log)
         };
         let mut parent = free_port()?;
@@ -129,8 +127,7 @@ impl Network {
             more[0]
         );
         let relay = format!("listen = \"127.0.0.1:{parent}\"");
-        let text = node("origin", &relay, &rest);
-        let mut above = vec![start(origin_core, "the origin", "origin", "origin", text)?];
+        let mut above = vec![start(origin_core, "the origin", "origin", &relay, &rest)?];
         above[0].wait_for_port(rtmp).await?;
         for hop in 1..hops {
             let listen = free_port()?;
@@ -140,8 +137,7 @@ impl Network {
                  [admin]\nlisten = \"127.0.0.1:0\"\n";
             let rest = format!("{rest}{}", more[1]);
             let file = format!("relay-{hop}");
-            let text = node(&file, &relay, &rest);
-            above.push(start(SERVER_CORE, "a relay", "edge", &file, text)?);
+            above.push(start(SERVER_CORE, "a relay", &file, &relay, &rest)?);
             parent = listen;
         }
         let rest = format!(
@@ -151,13 +147,7 @@ impl Network {
             certificates.certificate, certificates.key, more[1]
         );
         let relay = format!("listen = \"off\"\nparents = [\"127.0.0.1:{parent}\"]");
-        let mut edge = start(
-            SERVER_CORE,
-            "the edge",
-            "edge",
-            "edge",
-            node("edge", &relay, &rest),
-        )?;
+        let mut edge = start(SERVER_CORE, "the edge", "edge", &relay, &rest)?;
         edge.wait_for_port(http).await?;
         Ok(Self {
             edge,

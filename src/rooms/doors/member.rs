@@ -192,11 +192,8 @@ impl Member {
             return true;
         }
         drop(inner);
-        self.close(
-            CloseCode::TooSlow,
-            "you take too little: come back and resume",
-            now,
-        );
+        let why = "you take too little: come back and resume";
+        self.close(CloseCode::TooSlow, why, now);
         false
     }
 
