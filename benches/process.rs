@@ -18,6 +18,15 @@ pub const CLIENT_CORE: u32 = 1;
 /// Kernel ticks per second in /proc/PID/stat; USER_HZ is 100 on every Linux that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// The server under test.
+pub fn binary() -> anyhow::Result<&'static Path> {
+    let binary = Path::new("target/release/rushlane");
+    if !binary.exists() {
+        bail!("target/release/rushlane is missing: make build");
+    }
+    Ok(binary)
+}
+
 /// A running server.
 pub struct Process {
     child: Child,

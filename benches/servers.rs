@@ -8,11 +8,14 @@ use anyhow::{Context as _, bail};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rushlane::runtime::clock;
 
-use crate::process::{CLIENT_CORE, Process, SERVER_CORE, free_port};
+use crate::process::{self, CLIENT_CORE, Process, SERVER_CORE, free_port};
 
 /// The load comes from one address, which no shop does.
 const NO_LIMITS: &str = "limits = { connections_per_second = 0, handshakes_per_second = 0, \
     requests_per_second = 0 }\n";
+
+/// Nodes that only other nodes come to.
+const NO_VIEWERS: &str = "[http]\nlisten = \"off\"\ntls_listen = \"off\"\n";
 
 /// The room, and nginx-rtmp's stream.
 pub const ROOM: &str = "bench";
@@ -94,13 +97,10 @@ impl Network {
         hops: usize,
         more: [&str; 2],
     ) -> anyhow::Result<Self> {
-        let binary = Path::new("target/release/rushlane");
-        if !binary.exists() {
-            bail!("target/release/rushlane is missing: make build");
-        }
+        let binary = process::binary()?;
         let certificates = Certificates::make(folder)?;
         let [rtmp, http, https] = [free_port()?, free_port()?, free_port()?];
-        let [origin_admin, admin] = [free_port()?, free_port()?];
+        let [origin_admin, admin, mut parent] = [free_port()?, free_port()?, free_port()?];
         let relay_tls = format!(
             "ca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
             certificates.authority, certificates.certificate, certificates.key
@@ -117,12 +117,9 @@ impl Network {
             let log = folder.join(format!("{file}.log"));
             Process::start_on(core, name, binary, &words, &log)
         };
-        let mut parent = free_port()?;
         let ledger = folder.join("ledger.redb");
         let rest = format!(
-            "[rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n\
-             [http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
-             [ledger]\npath = {ledger:?}\n\
+            "[rtmp]\nlisten = \"127.0.0.1:{rtmp}\"\n{NO_VIEWERS}[ledger]\npath = {ledger:?}\n\
              [admin]\nlisten = \"127.0.0.1:{origin_admin}\"\n{}",
             more[0]
         );
@@ -133,11 +130,14 @@ impl Network {
             let listen = free_port()?;
             let relay =
                 format!("listen = \"127.0.0.1:{listen}\"\nparents = [\"127.0.0.1:{parent}\"]");
-            let rest = "[http]\nlisten = \"off\"\ntls_listen = \"off\"\n\
-                 [admin]\nlisten = \"127.0.0.1:0\"\n";
-            let rest = format!("{rest}{}", more[1]);
-            let file = format!("relay-{hop}");
-            above.push(start(SERVER_CORE, "a relay", &file, &relay, &rest)?);
+            let rest = format!("{NO_VIEWERS}[admin]\nlisten = \"127.0.0.1:0\"\n{}", more[1]);
+            above.push(start(
+                SERVER_CORE,
+                "a relay",
+                &format!("relay-{hop}"),
+                &relay,
+                &rest,
+            )?);
             parent = listen;
         }
         let rest = format!(
@@ -149,15 +149,16 @@ impl Network {
         let relay = format!("listen = \"off\"\nparents = [\"127.0.0.1:{parent}\"]");
         let mut edge = start(SERVER_CORE, "the edge", "edge", &relay, &rest)?;
         edge.wait_for_port(http).await?;
+        let address = |port: u16| format!("127.0.0.1:{port}");
         Ok(Self {
             edge,
             above,
-            rtmp: format!("127.0.0.1:{rtmp}"),
-            http: format!("127.0.0.1:{http}"),
-            https: format!("127.0.0.1:{https}"),
+            rtmp: address(rtmp),
+            http: address(http),
+            https: address(https),
             certificates,
-            admin: format!("127.0.0.1:{admin}"),
-            origin_admin: format!("127.0.0.1:{origin_admin}"),
+            admin: address(admin),
+            origin_admin: address(origin_admin),
         })
     }
 

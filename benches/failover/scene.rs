@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rushlane::runtime::clock;
 
-use crate::process::{Process, free_port};
+use crate::process::{self, Process, free_port};
 use crate::servers::{Certificates, ROOM};
 
 /// The name of the parent that fails.
@@ -150,10 +150,7 @@ impl Scene {
 }
 
 fn node(folder: &Path, name: &'static str, role: &str, file: &Path) -> anyhow::Result<Process> {
-    let binary = Path::new("target/release/rushlane");
-    if !binary.exists() {
-        bail!("target/release/rushlane is missing: make build");
-    }
+    let binary = process::binary()?;
     let log = folder.join(file.with_extension("log").file_name().unwrap_or_default());
     Process::start(name, binary, &[role, "-c", &*file.to_string_lossy()], &log)
 }

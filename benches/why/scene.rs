@@ -14,7 +14,7 @@ use tokio::net::TcpSocket;
 
 use crate::Bench;
 use crate::host::Host;
-use crate::process::{Process, free_port};
+use crate::process::{self, Process, free_port};
 use crate::servers::{Certificates, ROOM};
 use crate::why::dice::Dice;
 use crate::why::wires::{Link, Uplink};
@@ -134,10 +134,7 @@ fn node(
     role: &'static str,
     text: &str,
 ) -> anyhow::Result<Process> {
-    let binary = Path::new("target/release/rushlane");
-    if !binary.exists() {
-        bail!("target/release/rushlane is missing: make build");
-    }
+    let binary = process::binary()?;
     let file = folder.join(format!("{role}.toml"));
     fs::write(&file, text)?;
     let log = file.with_extension("log");
