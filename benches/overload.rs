@@ -1,8 +1,8 @@
 //! Three times as many viewers as one edge worker can take: what it gives up and in which order,
 //! what becomes of orders meanwhile, and how soon all is as before.
 //!
-//! The edge has core 0 to itself; newcomers come to HTTP-FLV at a fixed rate. The origin and this
-//! process, which posts the orders, have the client core whenever they want.
+//! Edge and origin share core 0; newcomers come to HTTP-FLV at a fixed rate. Orders are posted by
+//! this process, which has the client core whenever it wants.
 
 use std::cell::RefCell;
 use std::fs;
@@ -88,7 +88,7 @@ pub async fn network(folder: &Path) -> anyhow::Result<(Network, JoinSet<()>)> {
          secret = \"secret\"\n"
     );
     let edge = format!("{}\n[shed]\nenabled = true\n", orders::EDGE);
-    let network = Network::start_apart(folder, &origin, &edge).await?;
+    let network = Network::start_with(folder, &origin, &edge).await?;
     network.open_room().await?;
     Ok((network, shop))
 }

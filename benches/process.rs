@@ -42,19 +42,9 @@ impl Process {
         arguments: &[&str],
         log: &Path,
     ) -> anyhow::Result<Self> {
-        Self::start_on(SERVER_CORE, name, program, arguments, log)
-    }
-
-    /// The same on another core.
-    pub fn start_on(
-        core: u32,
-        name: &'static str,
-        program: &Path,
-        arguments: &[&str],
-        log: &Path,
-    ) -> anyhow::Result<Self> {
         let log = fs::File::create(log)?;
-        let script = format!("ulimit -n $(ulimit -Hn); exec taskset -c {core} \"$0\" \"$@\"");
+        let script =
+            format!("ulimit -n $(ulimit -Hn); exec taskset -c {SERVER_CORE} \"$0\" \"$@\"");
         let child = Command::new("sh")
             .args(["-c", &script])
             .arg(program)

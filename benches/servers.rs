@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rushlane::runtime::clock;
 
-use crate::process::{self, CLIENT_CORE, Process, SERVER_CORE, free_port};
+use crate::process::{self, Process, free_port};
 
 /// The load comes from one address, which no shop does.
 const NO_LIMITS: &str = "limits = { connections_per_second = 0, handshakes_per_second = 0, \
@@ -51,7 +51,7 @@ impl Certificates {
     }
 }
 
-/// An origin and one edge, each a process, on the server core; maybe relays between them.
+/// An origin and one edge, each a process, both on the server core; maybe relays between them.
 pub struct Network {
     /// The edge: what is measured.
     pub edge: Process,
@@ -72,31 +72,20 @@ pub struct Network {
 impl Network {
     /// Starts both and waits until they listen.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
-        Self::build(folder, SERVER_CORE, 1, ["", ""]).await
+        Self::build(folder, 1, ["", ""]).await
     }
 
     /// As [`Self::start`], with further sections in the two configurations.
     pub async fn start_with(folder: &Path, origin: &str, edge: &str) -> anyhow::Result<Self> {
-        Self::build(folder, SERVER_CORE, 1, [origin, edge]).await
-    }
-
-    /// The same with the origin on the client core, as when it is another machine than an edge
-    /// that has more to do than it can.
-    pub async fn start_apart(folder: &Path, origin: &str, edge: &str) -> anyhow::Result<Self> {
-        Self::build(folder, CLIENT_CORE, 1, [origin, edge]).await
+        Self::build(folder, 1, [origin, edge]).await
     }
 
     /// The same with the edge `hops` hops below the origin, and `more` in both configurations.
     pub async fn start_deep(folder: &Path, hops: usize, more: &str) -> anyhow::Result<Self> {
-        Self::build(folder, SERVER_CORE, hops, [more, more]).await
+        Self::build(folder, hops, [more, more]).await
     }
 
-    async fn build(
-        folder: &Path,
-        origin_core: u32,
-        hops: usize,
-        more: [&str; 2],
-    ) -> anyhow::Result<Self> {
+    async fn build(folder: &Path, hops: usize, more: [&str; 2]) -> anyhow::Result<Self> {
         let binary = process::binary()?;
         let certificates = Certificates::make(folder)?;
         let [rtmp, http, https] = [free_port()?, free_port()?, free_port()?];
@@ -105,7 +94,7 @@ impl Network {
             "ca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
             certificates.authority, certificates.certificate, certificates.key
         );
-        let start = |core, name: &'static str, file: &str, relay: &str, rest: &str| {
+        let start = |name: &'static str, file: &str, relay: &str, rest: &str| {
             let (path, shed) = (folder.join(format!("{file}.toml")), unless_asked(rest));
             let text = format!(
                 "[node]\nname = \"bench-{file}\"\nmedia_threads = 1\n\
@@ -115,7 +104,7 @@ impl Network {
             let role = if file == "origin" { file } else { "edge" };
             let words = [role, "-c", &*path.to_string_lossy()];
             let log = folder.join(format!("{file}.log"));
-            Process::start_on(core, name, binary, &words, &log)
+            Process::start(name, binary, &words, &log)
         };
         let ledger = folder.join("ledger.redb");
         let rest = format!(
@@ -124,20 +113,14 @@ impl Network {
             more[0]
         );
         let relay = format!("listen = \"127.0.0.1:{parent}\"");
-        let mut above = vec![start(origin_core, "the origin", "origin", &relay, &rest)?];
+        let mut above = vec![start("the origin", "origin", &relay, &rest)?];
         above[0].wait_for_port(rtmp).await?;
         for hop in 1..hops {
             let listen = free_port()?;
             let relay =
                 format!("listen = \"127.0.0.1:{listen}\"\nparents = [\"127.0.0.1:{parent}\"]");
             let rest = format!("{NO_VIEWERS}[admin]\nlisten = \"127.0.0.1:0\"\n{}", more[1]);
-            above.push(start(
-                SERVER_CORE,
-                "a relay",
-                &format!("relay-{hop}"),
-                &relay,
-                &rest,
-            )?);
+            above.push(start("a relay", &format!("relay-{hop}"), &relay, &rest)?);
             parent = listen;
         }
         let rest = format!(
@@ -147,7 +130,7 @@ impl Network {
             certificates.certificate, certificates.key, more[1]
         );
         let relay = format!("listen = \"off\"\nparents = [\"127.0.0.1:{parent}\"]");
-        let mut edge = start(SERVER_CORE, "the edge", "edge", &relay, &rest)?;
+        let mut edge = start("the edge", "edge", &relay, &rest)?;
         edge.wait_for_port(http).await?;
         let address = |port: u16| format!("127.0.0.1:{port}");
         Ok(Self {

@@ -10,6 +10,7 @@ use crate::runtime::{Shutdown, TaskScope, process};
 use crate::shed::budget::{Budget, Reading, Window};
 use crate::shed::ladder::Ladder;
 use crate::shed::metrics::{Metrics, Step};
+use crate::shed::trend::Trend;
 use crate::shed::{Config, Door, Gauge, Level, Status};
 use crate::telemetry;
 
@@ -38,6 +39,7 @@ struct State {
     budget: Budget,
     ladder: Ladder,
     window: Window,
+    trend: Trend,
     /// The operator's word, and until when it holds.
     forced: Option<(Level, Instant)>,
     looks: u64,
@@ -62,6 +64,7 @@ impl Controller {
                 budget: Budget::new(config),
                 ladder: Ladder::new(top(config)),
                 window: Window::default(),
+                trend: Trend::default(),
                 forced: None,
                 looks: 0,
                 joins: 0,
@@ -133,7 +136,10 @@ impl Controller {
         }
         let (mut reason, worst) = pressure.worst();
         let mut level = match (measures, state.is_enabled) {
-            (true, true) => state.ladder.feel(self.ms(now), worst),
+            (true, true) => {
+                let soon = state.trend.take(self.ms(now), worst);
+                state.ladder.feel(self.ms(now), soon)
+            }
             (true, false) => state.ladder.feel(self.ms(now), 0.0),
             (false, _) => state.ladder.level(),
         };

@@ -22,6 +22,7 @@ mod limits;
 mod metrics;
 mod queue;
 mod ticket;
+mod trend;
 
 use serde::{Deserialize, Serialize};
 
