@@ -1,13 +1,12 @@
 // Orders, from the buyer to the merchant and back, whatever stands still or dies in between.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 
+import { smallDisk } from "./harness/disk.mjs";
 import { Merchant } from "./harness/merchant.mjs";
 import { network } from "./harness/network.mjs";
 import { again, event, fleet, origin } from "./harness/node.mjs";
@@ -319,23 +318,6 @@ test("a ledger that cannot be read is said, kept, and takes no order", { timeout
   await next.process.stop("SIGTERM");
   assert.ok(readFileSync(path).equals(noise), "the file is left for the operator");
 });
-
-/** A file system of this size that goes away with the test; undefined where only root may have one. */
-function smallDisk(t, size) {
-  const path = mkdtempSync(join(tmpdir(), "rushlane-disk-"));
-  let mounted = false;
-  t.after(() => {
-    if (mounted) execFileSync("umount", ["--lazy", path]);
-    rmSync(path, { recursive: true, force: true });
-  });
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path], { stdio: "ignore" });
-    mounted = true;
-  } catch {
-    return undefined;
-  }
-  return path;
-}
 
 test("a full disk costs orders, not the node", { timeout: 60_000 }, async (t) => {
   const disk = smallDisk(t, "16m");
