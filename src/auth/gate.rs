@@ -198,7 +198,7 @@ impl Gate {
             let id = arrival.user.map_or_else(anonymous, str::to_owned);
             let name = arrival.name.unwrap_or_default();
             let member = Member::new(&id, name, Role::Viewer)?;
-            let pass = Pass::new(&self.0.denied, None, &member.id, room, address, None);
+            let pass = Pass::new(&self.0.denied, None, Some(&member.id), room, address, None);
             return pass.checked().map(|pass| (member, pass));
         };
         let wish = Wish::in_room(Scope::Interact, room, address, arrival.now_s);
@@ -211,7 +211,14 @@ impl Gate {
         let member = Member::new(&id, &claims.name, claims.role)?;
         let until_s = keyring.until_s(&credential, &claims, arrival.now_s);
         let denied = &self.0.denied;
-        let pass = Pass::new(denied, Some(&claims), &member.id, room, address, until_s);
+        let pass = Pass::new(
+            denied,
+            Some(&claims),
+            Some(&member.id),
+            room,
+            address,
+            until_s,
+        );
         pass.checked().map(|pass| (member, pass))
     }
 
@@ -242,8 +249,7 @@ impl Gate {
 
     /// The pass of somebody of whom nothing is asked.
     fn bare_pass(&self, room: &str, address: IpAddr) -> Result<Pass, Refusal> {
-        let sub = Arc::default();
-        Pass::new(&self.0.denied, None, &sub, room, address, None).checked()
+        Pass::new(&self.0.denied, None, None, room, address, None).checked()
     }
 
     fn pass(
@@ -258,7 +264,7 @@ impl Gate {
         let pass = Pass::new(
             denied,
             Some(claims),
-            &claims.sub,
+            Some(&claims.sub),
             wish.room,
             address,
             until_s,

@@ -20,9 +20,10 @@ pub struct Pass(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     denied: DenyList,
-    kid: Arc<str>,
-    token: Arc<str>,
-    sub: Arc<str>,
+    /// What a token said, where one was shown.
+    kid: Option<Arc<str>>,
+    token: Option<Arc<str>>,
+    sub: Option<Arc<str>>,
     room: Box<str>,
     address: IpAddr,
     /// Until when it lasts, in seconds since 1970, where tokens end sessions.
@@ -33,7 +34,7 @@ impl Pass {
     pub(super) fn new(
         denied: &DenyList,
         claims: Option<&Claims>,
-        sub: &Arc<str>,
+        sub: Option<&Arc<str>>,
         room: &str,
         address: IpAddr,
         until_s: Option<i64>,
@@ -41,9 +42,9 @@ impl Pass {
         let of_claims = |field: fn(&Claims) -> &Arc<str>| claims.map(field).cloned();
         Self(Arc::new(Held {
             denied: denied.clone(),
-            kid: of_claims(|claims| &claims.kid).unwrap_or_default(),
-            token: of_claims(|claims| &claims.jti).unwrap_or_default(),
-            sub: sub.clone(),
+            kid: of_claims(|claims| &claims.kid),
+            token: of_claims(|claims| &claims.jti),
+            sub: sub.cloned(),
             room: room.into(),
             address,
             until_s,
@@ -54,8 +55,7 @@ impl Pass {
     #[cfg(test)]
     pub(crate) fn of_nobody() -> Self {
         let address = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-        let sub = Arc::default();
-        Self::new(&DenyList::default(), None, &sub, "", address, None)
+        Self::new(&DenyList::default(), None, None, "", address, None)
     }
 
     /// The pass, unless the deny list names its holder.
@@ -69,13 +69,13 @@ impl Pass {
     /// The id of the key that proved it; empty when nothing was asked for.
     #[must_use]
     pub fn kid(&self) -> &str {
-        &self.0.kid
+        text(&self.0.kid)
     }
 
     /// The user; empty when nobody says who it is.
     #[must_use]
     pub fn sub(&self) -> &str {
-        &self.0.sub
+        text(&self.0.sub)
     }
 
     /// Why its session has to end; none while it may go on.
@@ -127,12 +127,16 @@ impl Pass {
     fn is_withdrawn(&self) -> bool {
         let held = &self.0;
         held.denied.denies(&Suspect {
-            token: &held.token,
-            sub: &held.sub,
+            token: text(&held.token),
+            sub: text(&held.sub),
             room: &held.room,
             address: held.address,
         })
     }
+}
+
+fn text(of: &Option<Arc<str>>) -> &str {
+    of.as_deref().unwrap_or_default()
 }
 
 fn now_s() -> i64 {

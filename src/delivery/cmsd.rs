@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use http::HeaderValue;
+use http::{HeaderValue, Response};
 
+use crate::delivery::reply::Shared;
 use crate::media::ticks_to_ms;
 use crate::media::track::{Info, Kind};
-use crate::net::http::Response;
+use crate::net::http::Body;
 use crate::protocol::cmsd::{self, Object, Server};
 use crate::shed::{self, Level};
 
@@ -35,7 +36,7 @@ impl Teller {
     }
 
     /// Of a playlist.
-    pub(super) fn playlist(&self, reply: Response, low_latency: bool) -> Response {
+    pub(super) fn playlist(&self, reply: Shared, low_latency: bool) -> Shared {
         let object = Object {
             kind: cmsd::Kind::Manifest,
             low_latency,
@@ -45,7 +46,7 @@ impl Teller {
     }
 
     /// Of an initialization segment.
-    pub(super) fn init(&self, reply: Response) -> Response {
+    pub(super) fn init(&self, reply: Response<Body>) -> Response<Body> {
         let object = Object {
             kind: cmsd::Kind::Init,
             low_latency: true,
@@ -57,11 +58,11 @@ impl Teller {
     /// Of a part or a segment of `track`, with its duration in ticks where that is known.
     pub(super) fn media(
         &self,
-        reply: Response,
+        reply: Response<Body>,
         track: &Info,
         ticks: Option<u64>,
         bytes: usize,
-    ) -> Response {
+    ) -> Response<Body> {
         let milliseconds = ticks.and_then(|ticks| {
             let ms = ticks_to_ms(i64::try_from(ticks).ok()?, track.timescale);
             u64::try_from(ms).ok()
@@ -77,11 +78,16 @@ impl Teller {
         self.told(reply, object)
     }
 
-    fn told(&self, mut reply: Response, object: Object) -> Response {
+    /// True while the node gives up some of its service.
+    pub(super) fn is_under_duress(&self) -> bool {
+        self.shedding.level() > Level::Normal
+    }
+
+    fn told<B>(&self, mut reply: Response<B>, object: Object) -> Response<B> {
         if let Some(entries) = &self.entries
             && reply.status().is_success()
         {
-            let duress = usize::from(self.shedding.level() > Level::Normal);
+            let duress = usize::from(self.is_under_duress());
             let headers = reply.headers_mut();
             headers.insert(cmsd::STATIC, header(object));
             headers.insert(cmsd::DYNAMIC, entries[duress].clone());

@@ -100,8 +100,8 @@ impl Page {
                 plain: Chunks::from(self.plain.clone()),
                 gzip: self.gzip.get_or_init(|| gzip(&self.plain).into()).clone(),
             };
-            let age = Duration::ZERO;
-            let mut response = reply::text(&text, self.kind, self.lifetime, age, true);
+            let text = reply::text(&text, self.kind, self.lifetime, true);
+            let mut response = reply::aged(text, Duration::ZERO);
             reply::tag(&mut response, &etag);
             return response;
         }

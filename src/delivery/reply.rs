@@ -94,6 +94,9 @@ pub(super) struct Text {
     pub(super) gzip: Chunks,
 }
 
+/// A reply that many get. To clone it costs a fraction of what making it does.
+pub(super) type Shared = HttpResponse<Chunks>;
+
 /// A reply head with what every reply carries.
 fn head(status: StatusCode, kind: &'static str, lifetime: Lifetime) -> HttpResponse<()> {
     let mut response = HttpResponse::new(());
@@ -121,25 +124,28 @@ fn open_to_all(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
 }
 
-/// Text that exists in both codings; `age` since it was true.
-pub(super) fn text(
-    text: &Text,
-    kind: &'static str,
-    lifetime: Lifetime,
-    age: Duration,
-    gzip: bool,
-) -> Response {
+/// Text that exists in both codings, for all who read this one; [`aged`] for each of them.
+pub(super) fn text(text: &Text, kind: &'static str, lifetime: Lifetime, gzip: bool) -> Shared {
     let mut response = head(StatusCode::OK, kind, lifetime);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+    headers.insert(header::AGE, HeaderValue::from_static("0"));
     let body = if gzip && !text.gzip.is_empty() {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         text.gzip.clone()
     } else {
         text.plain.clone()
     };
-    response.map(|()| Body::Chunks(body))
+    response.map(|()| body)
+}
+
+/// The reply with what was true `age` ago.
+pub(super) fn aged(mut shared: Shared, age: Duration) -> Response {
+    if age.as_secs() > 0 {
+        let seconds = HeaderValue::from(age.as_secs());
+        shared.headers_mut().insert(header::AGE, seconds);
+    }
+    shared.map(Body::Chunks)
 }
 
 /// An object that may be asked for in ranges: 200, 206, 304 or 416.

@@ -40,9 +40,14 @@ impl Buckets {
         }
     }
 
+    /// True when there is a bound at all, so that it is worth reading the clock.
+    pub(super) fn are_bounded(&self) -> bool {
+        self.per_second > 0.0
+    }
+
     /// Takes a token of `peer`; false when there is none.
     pub(super) fn take(&self, peer: IpAddr, now: Instant) -> bool {
-        if self.per_second == 0.0 {
+        if !self.are_bounded() {
             return true;
         }
         let address = customer(peer);

@@ -15,17 +15,15 @@ const REDIRECTED: &str = "redirected";
 /// In the query of those who come back: their place.
 const QUEUE: &str = "queue";
 
-/// Lets `viewers` answer, at once or when it is the newcomer's turn; else says what he is to do.
-/// `target` is the path and query as the peer wrote them.
+/// Lets `viewers` answer a newcomer, at once or when it is his turn; else says what he is to do.
+/// `written` is his path and query as he wrote them, where they are others than the request's.
 pub(super) fn pass(
     door: &Door,
     request: Request,
-    target: &Uri,
+    written: Option<&Uri>,
     viewers: &Rc<dyn Service>,
 ) -> Reply {
-    if !is_join(&request) {
-        return viewers.call(request);
-    }
+    let target = written.unwrap_or(&request.uri);
     let query = target.query().unwrap_or_default();
     let join = Join {
         address: request.peer.ip(),
@@ -54,11 +52,10 @@ pub(super) fn pass(
     }
 }
 
-fn is_join(request: &Request) -> bool {
-    let path = request.uri.path();
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let is_asked = matches!(request.method, Method::GET | Method::HEAD);
-    is_asked && path.starts_with("/live/") && (name == "index.m3u8" || name.ends_with(".flv"))
+/// True when somebody comes who will stay.
+pub(super) fn is_join(method: &Method, path: &str) -> bool {
+    let begins = path.ends_with("/index.m3u8") || path.ends_with(".flv");
+    begins && path.starts_with("/live/") && matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn value_of<'a>(query: &'a str, name: &str) -> Option<&'a str> {

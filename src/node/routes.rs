@@ -44,13 +44,12 @@ impl Service for Routes {
         if let Some(proof) = self.challenges.answer(request.uri.path()) {
             return Reply::Ready(proof);
         }
-        // As the peer wrote it: where it is sent, its credentials are asked for again.
-        let target = request.uri.clone();
-        let to = match self.admit(&mut request) {
-            Ok(to) => to,
+        let Admitted { to, written } = match self.admit(&mut request) {
+            Ok(admitted) => admitted,
             Err(refusal) => return Reply::Ready(refused(&refusal)),
         };
-        if let Some(response) = steer(&self.drain, &request, &target) {
+        let target = written.as_ref().unwrap_or(&request.uri);
+        if let Some(response) = steer(&self.drain, &request, target) {
             return Reply::Ready(response);
         }
         match to {
@@ -62,7 +61,8 @@ impl Service for Routes {
                 });
                 self.rooms.call(request)
             }
-            To::Viewers => joins::pass(&self.door, request, &target, &self.viewers),
+            To::Viewers => self.viewers.call(request),
+            To::Seat => joins::pass(&self.door, request, written.as_ref(), &self.viewers),
             To::Elsewhere(url) => Reply::Ready(moved(&url)),
         }
     }
@@ -72,17 +72,27 @@ impl Service for Routes {
     }
 }
 
+/// A request that may pass.
+struct Admitted {
+    to: To,
+    /// Path and query as the peer wrote them, where services see others: whoever is sent elsewhere
+    /// is asked for his credentials again.
+    written: Option<Uri>,
+}
+
 /// Where a request goes.
 enum To {
     Rooms,
     Viewers,
+    /// To the viewers' service, if there is room for one more.
+    Seat,
     /// To the same playlist, behind a token that lasts.
     Elsewhere(String),
 }
 
 impl Routes {
     /// Asks the gate, and takes the credentials off.
-    fn admit(&self, request: &mut Request) -> Result<To, Refusal> {
+    fn admit(&self, request: &mut Request) -> Result<Admitted, Refusal> {
         let field = request.headers.get(header::AUTHORIZATION);
         let visit = Visit {
             path: request.uri.path(),
@@ -100,22 +110,36 @@ impl Routes {
             if let Some(bearer) = bearer {
                 request.headers.insert(header::AUTHORIZATION, bearer);
             }
-            request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
-            return Ok(To::Rooms);
+            return Ok(To::Rooms.under(uri, request));
         }
         // A preflight can carry no token, and is told nothing.
         if request.method == Method::OPTIONS {
-            return Ok(To::Viewers);
+            return Ok(To::Viewers.under(None, request));
         }
         let grant = self.gate.play(&visit)?;
         if let Some(url) = grant.elsewhere {
-            return Ok(To::Elsewhere(url));
+            return Ok(To::Elsewhere(url).under(None, request));
         }
         let uri = rewritten(&visit, grant.path, &grant.query);
         request.slip.kid(grant.pass.kid());
-        request.extensions.insert(grant.pass);
-        request.uri = uri.unwrap_or_else(|| std::mem::take(&mut request.uri));
-        Ok(To::Viewers)
+        if !joins::is_join(&request.method, grant.path) {
+            return Ok(To::Viewers.under(uri, request));
+        }
+        let pass = grant.pass;
+        let admitted = To::Seat.under(uri, request);
+        // Who comes to stay is looked at again while he does.
+        request.extensions.insert(pass);
+        Ok(admitted)
+    }
+}
+
+impl To {
+    /// `request` goes here, as one for `uri` if that is another one.
+    fn under(self, uri: Option<Uri>, request: &mut Request) -> Admitted {
+        Admitted {
+            to: self,
+            written: uri.map(|uri| std::mem::replace(&mut request.uri, uri)),
+        }
     }
 }
 
@@ -130,7 +154,8 @@ fn room_of(path: &str) -> &str {
 
 /// The URI that services see, when it is another than that of `visit`.
 fn rewritten(visit: &Visit<'_>, path: &str, query: &str) -> Option<Uri> {
-    if (path, query) == (visit.path, visit.query) {
+    // Credentials are taken off and nothing else is done: what is as long as it was is the same.
+    if (path.len(), query.len()) == (visit.path.len(), visit.query.len()) {
         return None;
     }
     let text = match query {

@@ -139,6 +139,7 @@ impl TaskScope {
         let abort = self.abort.clone();
         async move {
             tokio::select! {
+                biased;
                 () = task => {}
                 () = abort.cancelled() => tracing::debug!("aborted after the grace period"),
             }

@@ -62,7 +62,7 @@ fn failed_and_sampled_requests_reach_the_collector() {
     for _ in 0..50 {
         log.file(record(200));
     }
-    let slip = Slip::filed(None);
+    let slip = Slip::filed(None, true);
     slip.object(|| Object {
         class: "part",
         room: "show".into(),

@@ -73,6 +73,6 @@ pub(super) fn reply(
         index
     });
     let age = clock::now() - index.since;
-    let reply = reply::text(&index.text, reply::PLAYLIST, lifetime, age, gzip);
-    first.teller().playlist(reply, !offer.plain)
+    let reply = reply::text(&index.text, reply::PLAYLIST, lifetime, gzip);
+    reply::aged(first.teller().playlist(reply, !offer.plain), age)
 }

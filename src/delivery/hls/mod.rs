@@ -9,6 +9,7 @@
 //! gives up, never with an unchanged playlist (R1.4); no byte leaves before all are there (R1.5).
 
 mod answers;
+mod editions;
 mod index;
 mod program;
 mod shelf;

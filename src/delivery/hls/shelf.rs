@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::editions::{Edition, Form, Printed};
 use super::index::Index;
 use super::program::Program;
-use crate::coding::Chunks;
 use crate::delivery::cmsd::Teller;
-use crate::delivery::negotiate::gzip;
 use crate::delivery::pulse::{Pulse, received_us};
-use crate::delivery::reply::Text;
+use crate::delivery::reply;
 use crate::delivery::viewers::Audience;
 use crate::live::track::{Event, Reader, Start};
 use crate::live::{broadcast, track};
 use crate::media::codec::Config;
 use crate::media::track::Kind;
+use crate::net::http::Response;
 use crate::packaging::hls::{Bandwidth, Position, Report, Skip, Terms, Timeline};
 use crate::runtime::clock::{self, Instant};
 use crate::runtime::{Shutdown, TaskScope};
@@ -40,7 +41,7 @@ pub(super) struct Shelf {
     demand: Mutex<Demand>,
     timeline: RwLock<Timeline>,
     progress: watch::Sender<Progress>,
-    texts: Mutex<Texts>,
+    printed: Mutex<Printed>,
     /// What the track turned out to be; outlives the reading.
     known: RwLock<Option<Known>>,
     /// The multivariant playlists, kept on the shelf of the broadcast's first track.
@@ -70,24 +71,6 @@ pub(super) struct Known {
 struct Demand {
     asked: Instant,
     reading: bool,
-}
-
-/// The texts of one revision, rendered when somebody asks.
-#[derive(Debug, Default)]
-struct Texts {
-    /// Of the timeline and of the room's program.
-    revision: (u64, u64),
-    /// Whole and delta; with parts and plain.
-    kept: [Option<Text>; 4],
-}
-
-/// Which playlist of a track is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// With parts.
-    LowLatency,
-    /// Whole segments only.
-    Plain,
 }
 
 impl Progress {
@@ -125,7 +108,7 @@ impl Shelf {
                 reading: false,
             }),
             progress: watch::Sender::new(cold),
-            texts: Mutex::default(),
+            printed: Mutex::default(),
             known: RwLock::default(),
             index: Mutex::default(),
         }
@@ -197,39 +180,27 @@ impl Shelf {
         }
     }
 
-    /// Notes that somebody asks, and starts reading when nobody did lately.
-    pub(super) fn ask(self: &Arc<Self>, media: &TaskScope, idle: Duration) {
+    /// Notes that somebody asks, and starts reading in `runtime` when nobody did lately.
+    pub(super) fn ask(self: &Arc<Self>, media: &TaskScope, runtime: &Handle, idle: Duration) {
         let mut demand = self.demand.lock();
         demand.asked = clock::now();
         if !std::mem::replace(&mut demand.reading, true) {
+            let _guard = runtime.enter();
             let shutdown = media.shutdown().clone();
             media.spawn("delivery.shelf", self.clone().run(idle, shutdown));
         }
     }
 
-    /// The current playlist, rendered once for all who ask between two changes.
-    pub(super) fn text(&self, form: Form, skip: Skip) -> Text {
+    /// The reply with the current playlist, made once for all who ask between two changes.
+    pub(super) fn playlist(&self, edition: Edition) -> Response {
         let timeline = self.timeline.read();
-        let mut texts = self.texts.lock();
-        let revision = (timeline.revision(), self.program.version());
-        if texts.revision != revision {
-            *texts = Texts {
-                revision,
-                ..Texts::default()
-            };
-        }
-        let kept = form as usize * 2 + usize::from(skip != Skip::No);
-        let render = || {
-            let plain = match form {
-                Form::LowLatency => self.render(&timeline, skip),
-                Form::Plain => timeline.render_plain(skip, &self.program.ranges()),
-            };
-            Text {
-                gzip: Chunks::from(gzip(&plain)),
-                plain: Chunks::from(plain),
-            }
-        };
-        texts.kept[kept].get_or_insert_with(render).clone()
+        let mut printed = self.printed.lock();
+        printed.renew((timeline.revision(), self.program.version()));
+        let reply = printed.reply(edition, &self.terms, &self.teller, || match edition.form {
+            Form::LowLatency => self.render(&timeline, edition.skip),
+            Form::Plain => timeline.render_plain(edition.skip, &self.program.ranges()),
+        });
+        reply::aged(reply, self.age())
     }
 
     /// Siblings are reported at this track's own position: all renditions have the same groups and
@@ -354,7 +325,7 @@ impl Shelf {
         }
         demand.reading = false;
         *self.timeline.write() = Timeline::new(self.track.info(), &self.terms);
-        *self.texts.lock() = Texts::default();
+        *self.printed.lock() = Printed::default();
         self.progress.send_modify(|progress| {
             progress.next = None;
             progress.ended = false;

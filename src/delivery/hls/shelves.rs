@@ -97,8 +97,7 @@ impl Shelves {
     /// The shelf of `track`, reading.
     pub(super) fn open(&self, of: &broadcast::Consumer, track: &track::Consumer) -> Arc<Shelf> {
         let shelf = self.get(of, track);
-        let _guard = self.runtime.enter();
-        shelf.ask(&self.media, self.idle);
+        shelf.ask(&self.media, &self.runtime, self.idle);
         shelf
     }
 

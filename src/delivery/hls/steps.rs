@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 
-use super::shelf::{Form, Shelf};
+use super::editions::{Edition, Form};
+use super::shelf::Shelf;
 use crate::coding::Chunks;
 use crate::delivery::reply::{self, Conditions};
 use crate::net::http::Response;
@@ -48,11 +49,10 @@ pub(super) fn shared_playlist(shelf: &Shelf, directives: &Directives, gzip: bool
         let timeline = shelf.timeline();
         (timeline.request(directives), timeline.is_ended())
     };
-    let terms = shelf.terms();
     match decision {
         Decision::Wait(position) => Step::Wait(position),
         Decision::Bad(refusal) => {
-            let lifetime = Lifetime::of(Answer::Refused, terms);
+            let lifetime = Lifetime::of(Answer::Refused, shelf.terms());
             Step::Done(reply::problem(StatusCode::BAD_REQUEST, lifetime, refusal))
         }
         Decision::Now => {
@@ -61,11 +61,12 @@ pub(super) fn shared_playlist(shelf: &Shelf, directives: &Directives, gzip: bool
                 (false, true) => Answer::BlockingPlaylist,
                 (false, false) => Answer::Playlist,
             };
-            let text = shelf.text(Form::LowLatency, directives.skip);
-            let lifetime = Lifetime::of(answer, terms);
-            let age = shelf.age();
-            let reply = reply::text(&text, reply::PLAYLIST, lifetime, age, gzip);
-            Step::Done(shelf.teller().playlist(reply, true))
+            Step::Done(shelf.playlist(Edition {
+                form: Form::LowLatency,
+                skip: directives.skip,
+                answer,
+                gzip,
+            }))
         }
     }
 }
@@ -88,12 +89,13 @@ pub(super) fn plain_playlist(shelf: &Shelf, directives: &Directives, gzip: bool)
     } else {
         Answer::Playlist
     };
-    let lifetime = Lifetime::of(answer, shelf.terms());
-    let text = shelf.text(Form::Plain, directives.skip);
     shelf.watched(shelf.terms().target_seconds() * 1000);
-    let age = shelf.age();
-    let reply = reply::text(&text, reply::PLAYLIST, lifetime, age, gzip);
-    Step::Done(shelf.teller().playlist(reply, false))
+    Step::Done(shelf.playlist(Edition {
+        form: Form::Plain,
+        skip: directives.skip,
+        answer,
+        gzip,
+    }))
 }
 
 pub(super) fn init(shelf: &Shelf, id: u32, conditions: &Conditions) -> Step {

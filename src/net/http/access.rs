@@ -2,11 +2,13 @@
 //! when its last byte has left or its peer has gone.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::net::http::Protocol;
 use crate::net::http::front::{Front, Link};
@@ -15,8 +17,27 @@ use crate::protocol::cmsd;
 use crate::runtime::clock::{self, Instant};
 use crate::telemetry::access::{self, Log, Record, Slip, Trace};
 
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+const CMCD: [HeaderName; 4] = {
+    let [request, object, status, session] = cmcd::HEADERS;
+    [
+        HeaderName::from_static(request),
+        HeaderName::from_static(object),
+        HeaderName::from_static(status),
+        HeaderName::from_static(session),
+    ]
+};
+
+const CMSD_STATIC: HeaderName = HeaderName::from_static(cmsd::STATIC);
+const CMSD_DYNAMIC: HeaderName = HeaderName::from_static(cmsd::DYNAMIC);
+
+/// More than is ever added to what a player is told, in bytes.
+const ADDED_BYTES: usize = 64;
+
 /// A request under way. On the heap, so that connections stay small.
 pub(super) struct Filing {
+    /// Takes the record, if anybody has a use for it.
     log: Option<Log>,
     slip: Slip,
     cmcd: Option<Box<Cmcd>>,
@@ -39,11 +60,14 @@ impl Filing {
         protocol: Protocol,
         link: &Link,
     ) -> Box<Self> {
-        let trace = headers.get("traceparent");
+        let trace = headers.get(TRACE_PARENT);
+        let trace = trace.and_then(|value| Trace::parse(value.to_str().ok()?));
+        let cmcd = told(uri, headers);
+        let log = front.metrics.log().filter(|log| log.wants(cmcd.is_some()));
         Box::new(Self {
-            log: front.metrics.log().cloned(),
-            slip: Slip::filed(trace.and_then(|value| Trace::parse(value.to_str().ok()?))),
-            cmcd: told(uri, headers),
+            slip: Slip::filed(trace, log.is_some()),
+            log: log.cloned(),
+            cmcd,
             quic: None,
             peer: link.peer,
             protocol: match protocol {
@@ -85,7 +109,7 @@ impl Filing {
 
     /// Adds what only the connection knows to what the service tells the player (CTA-5006).
     fn tell(&self, headers: &mut HeaderMap) {
-        if !headers.contains_key(cmsd::DYNAMIC) {
+        if !headers.contains_key(CMSD_DYNAMIC) {
             return;
         }
         let leaving = cmsd::Leaving {
@@ -97,9 +121,9 @@ impl Filing {
         };
         let held_ms = self.held_us / 1000;
         if held_ms > 0 {
-            append(headers, cmsd::STATIC, format_args!(",ht={held_ms}"));
+            append(headers, &CMSD_STATIC, format_args!(",ht={held_ms}"));
         }
-        append(headers, cmsd::DYNAMIC, leaving);
+        append(headers, &CMSD_DYNAMIC, leaving);
     }
 
     /// Bytes of the answer were handed to the connection.
@@ -136,31 +160,34 @@ impl Filing {
 
 impl Drop for Filing {
     fn drop(&mut self) {
-        let total_us = microseconds(self.came.elapsed());
-        let us = total_us.saturating_sub(self.first_us.into());
-        self.slip.delivered(self.bytes, us);
-        if let Some(log) = self.log.clone()
-            && log.wants(self.cmcd.is_some())
-        {
-            log.file(self.record(total_us));
+        let (came, first_us) = (self.came, self.first_us);
+        let total_us = || microseconds(came.elapsed());
+        let since_first = || total_us().saturating_sub(first_us.into());
+        self.slip.delivered(self.bytes, since_first);
+        if let Some(log) = self.log.take() {
+            log.file(self.record(total_us()));
         }
     }
 }
 
 /// Adds to a header that is there.
-fn append(headers: &mut HeaderMap, name: &str, more: impl fmt::Display) {
+fn append(headers: &mut HeaderMap, name: &HeaderName, more: impl fmt::Display) {
     let Some(said) = headers.get_mut(name) else {
         return;
     };
-    let text = said.to_str().map(|said| format!("{said}{more}"));
-    if let Some(Ok(value)) = text.ok().map(HeaderValue::try_from) {
+    let mut text = Vec::with_capacity(said.len() + ADDED_BYTES);
+    text.extend_from_slice(said.as_bytes());
+    let written = write!(text, "{more}");
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text))
+        && written.is_ok()
+    {
         *said = value;
     }
 }
 
 /// What a player tells of itself, if anything.
 fn told(uri: &Uri, headers: &HeaderMap) -> Option<Box<Cmcd>> {
-    let parts = cmcd::HEADERS.map(|name| headers.get(name).and_then(|value| value.to_str().ok()));
+    let parts = CMCD.map(|name| headers.get(name).and_then(|value| value.to_str().ok()));
     let pairs = uri.query().unwrap_or_default().split('&');
     let mut values = pairs.filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;

@@ -111,7 +111,8 @@ impl Front {
     /// Asks the service, in the name of the client behind trusted proxies.
     pub(super) fn call(&self, mut request: Request) -> Reply {
         request.peer = self.clients.of(request.peer, &request.headers);
-        if !self.requests.take(request.peer.ip(), clock::now()) {
+        let requests = &self.requests;
+        if requests.are_bounded() && !requests.take(request.peer.ip(), clock::now()) {
             self.metrics.limited();
             return Reply::Ready(too_many());
         }

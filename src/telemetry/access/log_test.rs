@@ -48,7 +48,7 @@ fn a_line_has_all_fields_and_no_token() {
     let path = folder.path().join("access.log");
     let (log, _metrics) = start(&config(&path, 1.0));
     let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let slip = Slip::filed(Trace::parse(caller));
+    let slip = Slip::filed(Trace::parse(caller), true);
     slip.object(|| Object {
         class: "part",
         room: "show".into(),

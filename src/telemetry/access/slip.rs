@@ -44,6 +44,8 @@ pub struct Slip(Option<Rc<Notes>>);
 /// What is noted.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
+    /// A record will be made of it.
+    recorded: bool,
     pub(super) object: RefCell<Object>,
     pub(super) kid: RefCell<Option<Box<str>>>,
     pub(super) cache: Cell<Option<&'static str>>,
@@ -74,24 +76,26 @@ impl Traffic {
 }
 
 impl Slip {
-    /// A slip that is filed.
+    /// A slip that is filed. What only a record tells is not noted unless `recorded`.
     #[must_use]
-    pub fn filed(trace: Option<Trace>) -> Self {
-        let notes = Notes::default();
-        notes.trace.set(trace);
-        Self(Some(Rc::new(notes)))
+    pub fn filed(trace: Option<Trace>, recorded: bool) -> Self {
+        Self(Some(Rc::new(Notes {
+            recorded,
+            trace: Cell::new(trace),
+            ..Notes::default()
+        })))
     }
 
     /// Notes what was asked for.
     pub fn object(&self, object: impl FnOnce() -> Object) {
-        if let Some(notes) = &self.0 {
+        if let Some(notes) = self.recorded() {
             notes.object.replace(object());
         }
     }
 
     /// Notes the key of the token that let the request in; empty for none.
     pub fn kid(&self, kid: &str) {
-        if let Some(notes) = self.0.as_ref().filter(|_| !kid.is_empty()) {
+        if let Some(notes) = self.recorded().filter(|_| !kid.is_empty()) {
             notes.kid.replace(Some(kid.into()));
         }
     }
@@ -149,18 +153,23 @@ impl Slip {
         self.0.as_ref()?.trace.get()
     }
 
-    /// Counts an answer of `bytes`, whose last one left `us` microseconds after the first.
-    pub fn delivered(&self, bytes: u64, us: u64) {
+    /// Counts an answer of `bytes`, whose last one left `us()` microseconds after the first.
+    pub fn delivered(&self, bytes: u64, us: impl FnOnce() -> u64) {
         let Some(notes) = &self.0 else { return };
         if let Some(traffic) = notes.traffic.take() {
             traffic.bytes.fetch_add(bytes, Ordering::Relaxed);
             if bytes >= LARGE_BYTES {
-                traffic.delivery.add(i64::try_from(us).unwrap_or(i64::MAX));
+                let us = i64::try_from(us());
+                traffic.delivery.add(us.unwrap_or(i64::MAX));
             }
         }
     }
 
     pub(super) fn notes(&self) -> Option<&Notes> {
         self.0.as_deref()
+    }
+
+    fn recorded(&self) -> Option<&Notes> {
+        self.notes().filter(|notes| notes.recorded)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::mem;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout_at;
 
 use crate::coding::Chunks;
 use crate::net::http::access::Filing;
@@ -21,6 +21,7 @@ use crate::net::http::http1::decoder::{Decoder, Fault, Head};
 use crate::net::http::http1::encoder::{self, Length, Persistence};
 use crate::net::http::http1::io::{close, poll_read, write};
 use crate::net::http::http1::live::Live;
+use crate::net::http::http1::patience::Patience;
 use crate::net::http::http1::turn::{Next, Stop, Terms};
 use crate::net::http::http1::websocket;
 use crate::net::http::incoming::{BODY_WAIT, is_bodiless};
@@ -56,6 +57,7 @@ struct Connection<S> {
     decoder: Decoder,
     front: Rc<Front>,
     link: Link,
+    patience: Patience,
     /// Requests answered.
     served: u64,
 }
@@ -74,17 +76,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     G: Unpin + 'static,
 {
-    let decoder = Decoder::default();
     let mut connection = Connection {
         stream,
         shared,
-        decoder,
-        front,
+        decoder: Decoder::default(),
+        front: front.clone(),
         link,
+        patience: Patience::new(HEAD_WAIT),
         served: 0,
     };
+    let mut dismissed = pin!(front.dismissed());
     loop {
-        let turn = match connection.next_head().await {
+        let turn = match connection.next_head(dismissed.as_mut()).await {
             Ok(head) => connection.exchange(head).await,
             Err(stop) => Err(stop),
         };
@@ -119,16 +122,14 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
-    /// Reads until a head is whole.
-    async fn next_head(&mut self) -> Result<Head, Stop> {
-        let front = self.front.clone();
-        let mut dismissed = pin!(front.dismissed());
+    /// Reads until a head is whole; once `dismissed` is ready, as far as one has begun.
+    async fn next_head(
+        &mut self,
+        mut dismissed: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Head, Stop> {
         // The first head's time begins with the connection, a later one's with its first byte.
-        let mut deadline = clock::now() + HEAD_WAIT;
         let mut idle = self.served > 0 && self.decoder.is_empty();
-        if idle {
-            deadline = clock::now() + IDLE_WAIT;
-        }
+        let mut waits = self.served == 0;
         loop {
             if self.served == 0 && self.decoder.at_preface() {
                 return Err(Stop::Preface);
@@ -138,20 +139,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             }
             if idle && !self.decoder.is_empty() {
                 idle = false;
-                deadline = clock::now() + HEAD_WAIT;
+                waits = false;
             }
             let read = poll_fn(|cx| {
-                let waits = self.decoder.is_empty();
-                if waits && dismissed.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Ok(0));
+                if let Poll::Ready(read) = poll_read(&mut self.stream, &mut self.decoder, cx) {
+                    return Poll::Ready(Some(read.unwrap_or(0)));
                 }
-                poll_read(&mut self.stream, &mut self.decoder, cx)
+                if self.decoder.is_empty() && dismissed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Some(0));
+                }
+                if !mem::replace(&mut waits, true) {
+                    let wait = if idle { IDLE_WAIT } else { HEAD_WAIT };
+                    self.patience.renew(wait);
+                }
+                self.patience.poll_over(cx).map(|()| None)
             });
-            match timeout_at(deadline, read).await {
-                Ok(Ok(0) | Err(_)) => return Err(Stop::Quiet),
-                Ok(Ok(_)) => {}
-                Err(_) if self.decoder.is_empty() => return Err(Stop::Quiet),
-                Err(_) => return Err(Fault::TooSlow.into()),
+            match read.await {
+                Some(0) => return Err(Stop::Quiet),
+                Some(_) => {}
+                None if self.decoder.is_empty() => return Err(Stop::Quiet),
+                None => return Err(Fault::TooSlow.into()),
             }
         }
     }
@@ -214,19 +221,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     async fn receive(&mut self, head: &Head) -> Result<Bytes, Stop> {
         let mut body = Incoming::new(head.framing)?;
         let mut waits_for_leave = head.expects_continue && !head.http10;
-        let deadline = clock::now() + BODY_WAIT;
+        let mut patience = Patience::new(BODY_WAIT);
         loop {
             if let Some(bytes) = self.decoder.body(&mut body)? {
                 return Ok(bytes);
             }
-            if std::mem::take(&mut waits_for_leave) {
-                write(&mut self.stream, CONTINUE, &Chunks::default()).await?;
+            if mem::take(&mut waits_for_leave) {
+                write(&mut self.stream, CONTINUE, &[], &mut self.patience).await?;
             }
-            let read = poll_fn(|cx| poll_read(&mut self.stream, &mut self.decoder, cx));
-            match timeout_at(deadline, read).await {
-                Ok(Ok(0)) => return Err(Stop::Quiet),
-                Ok(read) => drop(read?),
-                Err(_) => return Err(Fault::TooSlow.into()),
+            let read = poll_fn(|cx| {
+                if let Poll::Ready(read) = poll_read(&mut self.stream, &mut self.decoder, cx) {
+                    return Poll::Ready(Ok(read?));
+                }
+                let over = patience.poll_over(cx);
+                over.map(|()| Err(Stop::Fault(Fault::TooSlow)))
+            });
+            if read.await? == 0 {
+                return Err(Stop::Quiet);
             }
         }
     }
@@ -245,7 +256,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     /// Waits for the reply; `None` when the peer goes away first, which drops `later`.
     async fn park(
         &mut self,
-        mut later: std::pin::Pin<Box<dyn Future<Output = Response>>>,
+        mut later: Pin<Box<dyn Future<Output = Response>>>,
     ) -> io::Result<Option<Response>> {
         let _parked = self.front.metrics.parked();
         poll_fn(|cx| {
@@ -291,25 +302,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         } else {
             Next::Request
         };
-        let nothing = Chunks::default();
-        let (length, chunks, next) = match body {
+        let mut chunks = None;
+        let (length, next) = match body {
             Body::Begun(begun) => return self.finish(begun, terms.filing).await,
-            Body::Duplex(start) => (
-                Length::Silent,
-                nothing,
-                Next::Duplex(start, terms.filing.take()),
-            ),
-            _ if encoder::is_bodiless(parts.status) => (Length::Silent, nothing, next),
-            Body::Chunks(chunks) if terms.head_only => (Length::Bytes(chunks.len()), nothing, next),
-            Body::Chunks(chunks) => (Length::Bytes(chunks.len()), chunks, next),
-            Body::Live(_) if terms.head_only => (Length::UntilClose, nothing, next),
-            Body::Live(start) => (
-                Length::UntilClose,
-                nothing,
-                Next::Live(start, terms.filing.take()),
-            ),
+            Body::Duplex(start) => (Length::Silent, Next::Duplex(start, terms.filing.take())),
+            _ if encoder::is_bodiless(parts.status) => (Length::Silent, next),
+            Body::Chunks(body) => {
+                let length = Length::Bytes(body.len());
+                chunks = Some(body).filter(|_| !terms.head_only);
+                (length, next)
+            }
+            Body::Live(_) if terms.head_only => (Length::UntilClose, next),
+            Body::Live(start) => (Length::UntilClose, Next::Live(start, terms.filing.take())),
             // HTTP/1.1 has no sessions, so nobody has asked for one.
-            Body::Session(_) => (Length::Bytes(0), nothing, next),
+            Body::Session(_) => (Length::Bytes(0), next),
         };
         let persistence = match next {
             Next::Duplex(..) => Persistence::Upgrades,
@@ -320,13 +326,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         let mut out = self.front.head();
         let link = (&*self.front, &self.link);
         encoder::head(&mut out, &parts, length, persistence, link);
-        let sent = write(&mut self.stream, &out, &chunks).await;
-        let bytes = out.len() + chunks.len();
+        let body = chunks.as_ref().map_or(&[][..], Chunks::as_slice);
+        let sent = write(&mut self.stream, &out, body, &mut self.patience).await;
+        let body_bytes = chunks.as_ref().map_or(0, Chunks::len);
+        let bytes = out.len() + body_bytes;
         self.front.keep_head(out);
         sent?;
         self.front.metrics.sent(Protocol::H1).inc_by(bytes as u64);
         if let Some(filing) = &mut terms.filing {
-            filing.sent(chunks.len());
+            filing.sent(body_bytes);
         }
         Ok(next)
     }
@@ -335,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
     async fn finish(&mut self, begun: Begun, filing: Option<Box<Filing>>) -> io::Result<Next> {
         let bytes = &begun.reply.bytes;
         let rest = &bytes[begun.written_bytes..];
-        write(&mut self.stream, rest, &Chunks::default()).await?;
+        write(&mut self.stream, rest, &[], &mut self.patience).await?;
         let sent_bytes = self.front.metrics.sent(Protocol::H1);
         sent_bytes.inc_by(bytes.len() as u64);
         if let Some(mut filing) = filing {

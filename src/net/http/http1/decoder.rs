@@ -1,9 +1,11 @@
 //! Bytes into request heads, sans-IO. Everything a stranger can send goes through here.
 
+use std::mem::MaybeUninit;
+
 use bytes::{Bytes, BytesMut};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use httparse::{EMPTY_HEADER, Status};
+use httparse::Status;
 
 use crate::net::http::BODY_BYTES_MAX;
 use crate::net::http::http1::body::{Framing, Incoming};
@@ -15,6 +17,10 @@ pub const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// The most fields in a head.
 pub const FIELDS_MAX: usize = 100;
+
+/// Room for the fields of a head; to clear all of it would take longer than to parse most heads.
+const FIELDS: [MaybeUninit<httparse::Header<'_>>; FIELDS_MAX] =
+    [const { MaybeUninit::uninit() }; FIELDS_MAX];
 
 /// How an HTTP/2 connection with prior knowledge begins (RFC 9113, section 3.4), as far as it
 /// looks like a request head.
@@ -195,8 +201,8 @@ fn head_length(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 fn check_start(bytes: &[u8]) -> Result<(), Fault> {
-    let mut fields = [EMPTY_HEADER; FIELDS_MAX];
-    match httparse::Request::new(&mut fields).parse(bytes) {
+    let mut fields = FIELDS;
+    match httparse::Request::new(&mut []).parse_with_uninit_headers(bytes, &mut fields) {
         Ok(_) => Ok(()),
         Err(_) if bytes.starts_with(b"PRI * HTTP/2") => Ok(()),
         Err(error) => Err(fault_of(error)),
@@ -205,9 +211,10 @@ fn check_start(bytes: &[u8]) -> Result<(), Fault> {
 
 /// Reads one whole head: `bytes` ends with the empty line.
 fn parse(bytes: &Bytes) -> Result<Head, Fault> {
-    let mut fields = [EMPTY_HEADER; FIELDS_MAX];
-    let mut request = httparse::Request::new(&mut fields);
-    match request.parse(bytes).map_err(fault_of)? {
+    let mut fields = FIELDS;
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(bytes, &mut fields);
+    match parsed.map_err(fault_of)? {
         Status::Complete(length) if length == bytes.len() => {}
         _ => return Err(Fault::Syntax("the request head ends too early")),
     }

@@ -2,16 +2,17 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
-use crate::coding::Chunks;
 use crate::net::http::http1::Decoder;
+use crate::net::http::http1::patience::Patience;
 
 /// Longest write without progress; a peer that takes nothing for that long is gone or hostile.
 const WRITE_STALL: Duration = Duration::from_secs(20);
@@ -57,29 +58,46 @@ pub(super) fn poll_discard<S: AsyncRead + Unpin + ?Sized>(
 pub(super) async fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     head: &[u8],
-    body: &Chunks,
+    body: &[Bytes],
+    patience: &mut Patience,
 ) -> io::Result<()> {
     let mut rest = Rest {
         head,
-        body: body.as_slice(),
+        body,
         skipped: 0,
     };
     while !rest.is_empty() {
-        let written = poll_fn(|cx| {
+        let write = |cx: &mut Context<'_>| {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let count = rest.fill(&mut slices);
             Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count])
-        });
-        match timeout(WRITE_STALL, written).await?? {
+        };
+        match within_stall(patience, write).await? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             written => rest.advance(written),
         }
     }
-    timeout(
-        WRITE_STALL,
-        poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)),
-    )
-    .await?
+    within_stall(patience, |cx| Pin::new(&mut *stream).poll_flush(cx)).await
+}
+
+/// Waits for `step`, which mostly is done at once, for at most [`WRITE_STALL`].
+async fn within_stall<T>(
+    patience: &mut Patience,
+    mut step: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+) -> io::Result<T> {
+    let mut waits = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = step(cx) {
+            return Poll::Ready(done);
+        }
+        if !mem::replace(&mut waits, true) {
+            patience.renew(WRITE_STALL);
+        }
+        patience
+            .poll_over(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    })
+    .await
 }
 
 /// Closes the sending side and reads up to `left` bytes for a moment: a close with unread bytes
@@ -103,7 +121,7 @@ pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut
 /// What is still to be written.
 struct Rest<'a> {
     head: &'a [u8],
-    body: &'a [bytes::Bytes],
+    body: &'a [Bytes],
     /// Bytes of `body`'s first buffer that are written.
     skipped: usize,
 }
@@ -119,7 +137,7 @@ impl<'a> Rest<'a> {
         let body = self
             .body
             .iter()
-            .map(|chunk| &chunk[std::mem::take(&mut skipped)..]);
+            .map(|chunk| &chunk[mem::take(&mut skipped)..]);
         let mut count = 0;
         for (slot, bytes) in slices.iter_mut().zip(first.into_iter().chain(body)) {
             *slot = IoSlice::new(bytes);

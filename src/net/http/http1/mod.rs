@@ -15,6 +15,7 @@ mod decoder;
 mod encoder;
 mod io;
 mod live;
+mod patience;
 mod turn;
 mod websocket;
 
