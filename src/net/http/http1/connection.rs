@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -85,7 +85,8 @@ where
         patience: Patience::new(HEAD_WAIT),
         served: 0,
     };
-    let mut dismissed = pin!(front.dismissed());
+    // One for all waits, and on the heap, where it is not carried along by what is done meanwhile.
+    let mut dismissed = Box::pin(front.dismissed());
     loop {
         let turn = match connection.next_head(dismissed.as_mut()).await {
             Ok(head) => connection.exchange(head).await,
