@@ -1,7 +1,7 @@
 //! Tasks that can wait, on a thread that also has some that cannot.
 //!
 //! All tasks of a worker stand in one queue, so when thousands of viewers have something to do at
-//! once, an order would wait behind all of them. In the bulk they run for [`TURN`] at a time, and
+//! once, an order would wait behind all of them. In the bulk they run for a [`Turn`] at a time, and
 //! between two turns everything else that is due on the thread does. A task that turns out to be
 //! one that cannot wait leaves the bulk by its [`Ticket`].
 //!
@@ -14,18 +14,12 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::task::coop::has_budget_remaining;
 
-use crate::runtime::TaskScope;
-use crate::runtime::clock::{self, Instant};
-
-/// How long the bulk runs before others have their turn: as long as a few of its tasks need, and
-/// ten times what it costs to look what else there is to do.
-const TURN: Duration = Duration::from_micros(250);
+use crate::runtime::{TaskScope, Turn};
 
 /// The bulk of one thread. Clones are the same one.
 #[derive(Clone, Default)]
@@ -40,7 +34,7 @@ struct Inner {
     arrivals: RefCell<Vec<Lot>>,
     /// Wakes [`Bulk::run`] for them.
     waker: Cell<Option<Waker>>,
-    turn_ends: Cell<Option<Instant>>,
+    turn: Cell<Option<Turn>>,
     /// Of the task that runs.
     ticket: RefCell<Option<Ticket>>,
 }
@@ -95,7 +89,7 @@ impl Bulk {
 
     /// Ready when the turn is over and not all is done.
     fn turn(&self, lots: &mut FuturesUnordered<Placed>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.turn_ends.set(Some(clock::now() + TURN));
+        self.0.turn.set(Some(Turn::begin()));
         loop {
             let arrivals = self.0.arrivals.take().into_iter();
             lots.extend(arrivals.map(|lot| Placed {
@@ -119,7 +113,7 @@ impl Inner {
     /// True when others shall have their turn: the time is over, or what tokio lets one task do
     /// before it yields.
     fn is_spent(&self) -> bool {
-        let is_late = self.turn_ends.get().is_some_and(|end| clock::now() >= end);
+        let is_late = self.turn.get().is_some_and(Turn::is_over);
         is_late || !has_budget_remaining()
     }
 }
@@ -166,6 +160,8 @@ fn go_on_alone(task: Task) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::task::{LocalSet, yield_now};
 
     use super::*;
@@ -188,8 +184,8 @@ mod tests {
     /// Takes a whole turn, as often as told.
     async fn toil(turns: usize, done: Rc<Cell<usize>>) {
         for _ in 0..turns {
-            let until = clock::now() + TURN;
-            while clock::now() < until {
+            let turn = Turn::begin();
+            while !turn.is_over() {
                 std::hint::spin_loop();
             }
             yield_now().await;

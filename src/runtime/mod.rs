@@ -8,6 +8,8 @@ pub mod clock;
 pub mod lag;
 pub mod process;
 mod scope;
+mod turn;
 
 pub use bulk::{Bulk, Ticket};
 pub use scope::{Shutdown, TaskScope};
+pub use turn::Turn;

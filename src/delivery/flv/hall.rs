@@ -26,11 +26,8 @@ use crate::delivery::starts::Start;
 use crate::delivery::viewers::Audience;
 use crate::live::broadcast;
 use crate::net::http::Sink;
-use crate::runtime::clock;
+use crate::runtime::{Turn, clock};
 
-/// Viewers that are written to before other tasks of the worker have their turn: about half a
-/// millisecond, so that an order beside a large audience waits no longer than that.
-const TURN_VIEWERS: usize = 128;
 /// How soon a queue that was full is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 /// How often viewers that take nothing are looked for.
@@ -312,17 +309,23 @@ impl Rows {
         let now = clock::now();
         let stuck = now.checked_sub(self.house.slow_close);
         let figures = self.house.figures.clone();
-        self.some(cx, 0, usize::MAX, |viewer, cx| {
-            if !viewer.is_blocked() {
-                return Outcome::Done;
-            }
-            let outcome = viewer.drain(cx, now);
-            if outcome == Outcome::Blocked && stuck.is_some_and(|at| viewer.is_stuck_since(at)) {
-                figures.closed_slow.inc();
-                return Outcome::Gone;
-            }
-            outcome
-        });
+        self.some(
+            cx,
+            0,
+            || true,
+            |viewer, cx| {
+                if !viewer.is_blocked() {
+                    return Outcome::Done;
+                }
+                let outcome = viewer.drain(cx, now);
+                if outcome == Outcome::Blocked && stuck.is_some_and(|at| viewer.is_stuck_since(at))
+                {
+                    figures.closed_slow.inc();
+                    return Outcome::Gone;
+                }
+                outcome
+            },
+        );
     }
 
     /// Lets go of those who are denied access.
@@ -345,7 +348,9 @@ impl Rows {
         let mut from = 0;
         loop {
             let start = from;
-            from = poll_fn(|cx| Poll::Ready(self.some(cx, start, TURN_VIEWERS, &mut act))).await;
+            let turn = Turn::begin();
+            let goes_on = || !turn.is_over();
+            from = poll_fn(|cx| Poll::Ready(self.some(cx, start, goes_on, &mut act))).await;
             if from >= self.viewers.len() {
                 return;
             }
@@ -353,24 +358,27 @@ impl Rows {
         }
     }
 
-    /// Runs `act` for at most `count` viewers from the one at `from` on, and lets go of those who
-    /// are gone. Returns where the next one is.
+    /// Runs `act` for viewers from the one at `from` on while `goes_on`, for one at least, and lets
+    /// go of those who are gone. Returns where the next one is.
     fn some(
         &mut self,
         cx: &mut Context<'_>,
         from: usize,
-        count: usize,
+        goes_on: impl Fn() -> bool,
         mut act: impl FnMut(&mut Viewer, &mut Context<'_>) -> Outcome,
     ) -> usize {
         let mut written = 0;
         let mut index = from;
-        while let Some(viewer) = self.viewers.get_mut(index).filter(|_| index - from < count) {
+        while let Some(viewer) = self.viewers.get_mut(index) {
             let outcome = act(viewer, cx);
             written += viewer.take_written();
             if outcome == Outcome::Gone {
                 self.viewers.swap_remove(index);
             } else {
                 index += 1;
+            }
+            if !goes_on() {
+                break;
             }
         }
         self.house.figures.bytes.inc_by(written);

@@ -19,15 +19,21 @@ use crate::media::group::{Head, Id};
 use crate::media::track::Kind;
 use crate::relay::pull::flow::Flow;
 use crate::relay::wire::control::Start;
+use crate::runtime::clock;
 
 /// Groups beyond the first hole that are remembered. The parent says of every group that it comes
 /// or not, so more than this means it does not keep its word: the hole is given up.
 const GROUPS_MAX: usize = 1024;
 
+/// How long a show may have run longer than it seems to: clocks differ.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
+
 /// Writes what arrives of a track into the store.
 #[derive(Debug)]
 pub(super) struct Intake {
     track: Arc<Producer>,
+    /// When the show began, in microseconds since 1970.
+    began_us: i64,
     figures: Figures,
     state: Mutex<State>,
 }
@@ -73,9 +79,10 @@ struct Open {
 }
 
 impl Intake {
-    pub(super) fn new(track: Arc<Producer>, figures: Figures) -> Self {
+    pub(super) fn new(track: Arc<Producer>, began_us: i64, figures: Figures) -> Self {
         Self {
             track,
+            began_us,
             figures,
             state: Mutex::default(),
         }
@@ -89,6 +96,14 @@ impl Intake {
     /// The kind of the track.
     pub(super) fn kind(&self) -> Kind {
         self.track.info().kind
+    }
+
+    /// True when the show can have come as far as this group: no host begins one every millisecond.
+    /// Whoever names a later one would have all true ones be taken for old.
+    pub(super) fn may_be(&self, id: Id) -> bool {
+        let ran =
+            Duration::from_micros(clock::unix_us().saturating_sub(self.began_us).max(0) as u64);
+        u128::from(id.0) <= (ran + CLOCKS_DIFFER).as_millis()
     }
 
     /// The parent names the first group that will come; those before it will not.

@@ -17,7 +17,7 @@ fn harness() -> Harness {
         missed_groups: Counter::default(),
         flow: Arc::new(Flow::new()),
     };
-    let intake = Intake::new(track, figures);
+    let intake = Intake::new(track, 0, figures);
     Harness {
         intake: Arc::new(intake),
         show,

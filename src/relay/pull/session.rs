@@ -231,6 +231,9 @@ impl Session<'_> {
                 ..
             } => {
                 if let Some(pulled) = self.link.pulled(subscription) {
+                    if !pulled.intake.may_be(start) {
+                        return Err(Error::Protocol("a start out of its time"));
+                    }
                     pulled.intake.start(pulled.turn, start);
                     pulled.answer(Answer::Accepted);
                 }

@@ -198,6 +198,7 @@ impl Rooms {
                 room.tracks.insert(info.name.clone());
                 let track = Track {
                     producer: Arc::new(producer),
+                    began_us: room.broadcast.info().started_us,
                     linger: self.linger,
                     figures: Figures {
                         received_frames: self.metrics.frames(name.as_str(), &info.name),

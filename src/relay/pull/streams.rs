@@ -68,6 +68,9 @@ pub(super) async fn receive(link: Arc<Link>, stream: quinn::RecvStream) -> Resul
         link.try_say(Message::Unsubscribe { subscription });
         return Ok(());
     };
+    if !pulled.intake.may_be(header.head.id) {
+        return Err(Error::Protocol("a group out of its time"));
+    }
     let mut times = Times::new(&pulled.intake, header.head.dts);
     // The streams of a subscription may overtake the consent to it.
     let accepted = pulled.accepted().await;

@@ -37,6 +37,8 @@ impl Route {
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) producer: Arc<Producer>,
+    /// When its show began, in microseconds since 1970.
+    pub(super) began_us: i64,
     pub(super) linger: Duration,
     pub(super) figures: Figures,
 }
@@ -61,7 +63,7 @@ impl Track {
             let figures = self.figures.clone();
             let is_media = !matches!(self.producer.info().kind, Kind::Data(_));
             let _expecting = is_media.then(|| figures.flow.expect());
-            let intake = Arc::new(Intake::new(self.producer.clone(), figures));
+            let intake = Arc::new(Intake::new(self.producer.clone(), self.began_us, figures));
             let unwanted = unwanted(demand.clone(), self.linger);
             match self.pull(&intake, &mut route, unwanted).await {
                 End::Unwanted => {

@@ -7,6 +7,7 @@ mod flood;
 mod flow;
 mod host;
 mod latency;
+mod liar;
 mod netem;
 pub(super) mod peers;
 mod push;
