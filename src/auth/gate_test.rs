@@ -3,7 +3,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 use crate::auth::{
-    AtExpiry, CLOCK_SKEW_SECONDS, Key, KeyConfig, SchemeName, TOKEN_BYTES_MAX, TenantConfig, sign,
+    AtExpiry, CLOCK_SKEW_SECONDS, Key, KeyConfig, SchemeName, TOKEN_BYTES_MAX, TenantConfig,
+    Wanted, sign,
 };
 
 const NOW: i64 = 1_763_800_000;
@@ -574,7 +575,11 @@ fn key_file_holds_one_line() {
 #[test]
 fn secrets_are_not_printed() {
     let gate = with_tenant(SchemeName::AliyunA, "aliyuncdnexp1234");
-    let text = format!("{:?} {:?} {gate:?}", key("a"), written("a"));
+    let denied = Wanted {
+        token: Some("a===".into()),
+        ..Wanted::default()
+    };
+    let text = format!("{:?} {:?} {gate:?} {denied:?}", key("a"), written("a"));
     assert!(
         !text.contains("a===") && !text.contains("aliyuncdnexp"),
         "{text}"

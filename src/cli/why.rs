@@ -1,6 +1,6 @@
 //! `rushlane why`: the hop waterfall of a room, and the first bad hop in words.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const BAR_CHARACTERS: f64 = 24.0;
 
 /// The words of `rushlane why`.
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Why {
     /// The room
     room: String,
@@ -34,6 +34,16 @@ pub struct Why {
     /// Ask again every two seconds
     #[arg(long)]
     watch: bool,
+}
+
+impl fmt::Debug for Why {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Why")
+            .field("room", &self.room)
+            .field("edge", &self.edge)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The answer, as far as it is shown.

@@ -130,7 +130,7 @@ async fn lease_of_a_dead_node_runs_out_and_can_be_seized_before() {
     assert_eq!(&*taken.owner, "two");
 
     let _other = one.registry.claim(&room("dead")).await.unwrap();
-    // No goodbye: its tasks are gone at once.
+    // What a node owned is free once it has gone.
     one.scope.shutdown().request();
     let freed = async {
         while three.registry.claim(&room("dead")).await.is_err() {

@@ -1,5 +1,6 @@
 //! One entry of the deny list.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -21,7 +22,7 @@ const REASON_CHARACTERS_MAX: usize = 80;
 const SECONDS_MAX: i64 = 10 * 366 * 24 * 3600;
 
 /// What an operator wants denied. All that is given must fit for the entry to apply.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wanted {
     /// A token, by its id (`jti`), or as a whole.
@@ -36,6 +37,19 @@ pub struct Wanted {
     pub seconds: Option<i64>,
     /// For those who read the list.
     pub reason: Option<String>,
+}
+
+impl fmt::Debug for Wanted {
+    /// Without the token, which may be a whole one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wanted")
+            .field("sub", &self.sub)
+            .field("room", &self.room)
+            .field("address", &self.address)
+            .field("seconds", &self.seconds)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An entry in force.

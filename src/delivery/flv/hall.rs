@@ -1,20 +1,20 @@
 //! A hall: all viewers of one worker who watch the same thing. One task, one wake per frame, one
 //! write per viewer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::io::IoSlice;
+use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Interval, interval};
+use tokio::sync::Notify;
 
 use super::batch::Batch;
+use super::endings::Endings;
 use super::feed::Feed;
 use super::halls::{Drain, Figures};
 use super::leaving::Leaving;
@@ -32,8 +32,6 @@ use crate::runtime::{Turn, clock};
 const RETRY: Duration = Duration::from_millis(20);
 /// How often viewers that take nothing are looked for.
 const CHECK: Duration = Duration::from_millis(500);
-/// How often viewers are looked for whose tokens end their sessions, where they do.
-const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 /// How long the last bytes of a show may take to leave.
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
@@ -154,50 +152,13 @@ impl Hall {
     }
 }
 
-/// When somebody may have to go; never while nobody is there.
-#[derive(Default)]
-struct Endings {
-    denials: Option<watch::Receiver<Bytes>>,
-    /// Runs once somebody is there whose token ends his session.
-    clock: Option<Interval>,
-}
-
-impl Endings {
-    fn watch(&mut self, pass: &Pass) {
-        self.denials.get_or_insert_with(|| pass.changes());
-        if pass.expires() {
-            self.clock.get_or_insert_with(|| interval(EXPIRY_CHECK));
-        }
-    }
-
-    /// Waits for the next time to look who has to go. Cancel-safe.
-    async fn changed(&mut self) {
-        let denied = async {
-            let Some(denials) = &mut self.denials else {
-                return std::future::pending().await;
-            };
-            if denials.changed().await.is_err() {
-                std::future::pending().await
-            }
-        };
-        let expired = async {
-            match &mut self.clock {
-                Some(clock) => drop(clock.tick().await),
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = denied => {}
-            () = expired => {}
-        }
-    }
-}
-
 /// The viewers of a hall.
 pub(super) struct Rows {
     viewers: Vec<Viewer>,
     /// Those who go as soon as they have what they were given.
     dismissed: Vec<Viewer>,
+    /// Where the next turn of tending begins.
+    tended: usize,
     house: House,
     pulse: Arc<Pulse>,
 }
@@ -207,6 +168,7 @@ impl Rows {
         Self {
             viewers: Vec::new(),
             dismissed: Vec::new(),
+            tended: 0,
             house,
             pulse,
         }
@@ -286,10 +248,10 @@ impl Rows {
         if self.viewers.is_empty() {
             std::future::pending::<()>().await;
         }
-        poll_fn(|cx| {
-            self.tend_once(cx);
+        loop {
+            self.tend_all().await;
             if self.viewers.is_empty() {
-                return Poll::Ready(());
+                return;
             }
             // Connections wake us by themselves; queues and the patience with the slow do not.
             if retry.is_none() && self.viewers.iter().any(Viewer::is_blocked) {
@@ -297,35 +259,62 @@ impl Rows {
                 let wait = if queues { RETRY } else { CHECK };
                 retry = Some(Box::pin(tokio::time::sleep(wait)));
             }
-            match &mut retry {
-                Some(sleep) => sleep.as_mut().poll(cx),
-                None => Poll::Pending,
+            let mut is_woken = false;
+            let is_due = poll_fn(|cx| {
+                if retry
+                    .as_mut()
+                    .is_some_and(|at| at.as_mut().poll(cx).is_ready())
+                {
+                    return Poll::Ready(true);
+                }
+                match mem::replace(&mut is_woken, true) {
+                    true => Poll::Ready(false),
+                    false => Poll::Pending,
+                }
+            });
+            if is_due.await {
+                return;
             }
-        })
-        .await;
+        }
     }
 
-    fn tend_once(&mut self, cx: &mut Context<'_>) {
-        let now = clock::now();
+    /// Writes once to each who is blocked, in turns.
+    async fn tend_all(&mut self) {
+        // Where the last round was left, so that those at the end are not always left out.
+        let mut is_whole = self.tended == 0;
+        loop {
+            let is_through = poll_fn(|cx| Poll::Ready(self.tend_some(cx))).await;
+            if !is_through {
+                tokio::task::yield_now().await;
+            } else if mem::replace(&mut is_whole, true) {
+                return;
+            }
+        }
+    }
+
+    /// One turn of it; true when the last viewer was looked at.
+    fn tend_some(&mut self, cx: &mut Context<'_>) -> bool {
+        let (now, turn) = (clock::now(), Turn::begin());
         let stuck = now.checked_sub(self.house.slow_close);
         let figures = self.house.figures.clone();
-        self.some(
-            cx,
-            0,
-            || true,
-            |viewer, cx| {
-                if !viewer.is_blocked() {
-                    return Outcome::Done;
-                }
-                let outcome = viewer.drain(cx, now);
-                if outcome == Outcome::Blocked && stuck.is_some_and(|at| viewer.is_stuck_since(at))
-                {
-                    figures.closed_slow.inc();
-                    return Outcome::Gone;
-                }
-                outcome
-            },
-        );
+        // Most are not blocked, and to look whether they are takes no time.
+        let worked = Cell::new(false);
+        let goes_on = || !worked.take() || !turn.is_over();
+        let next = self.some(cx, self.tended, goes_on, |viewer, cx| {
+            if !viewer.is_blocked() {
+                return Outcome::Done;
+            }
+            worked.set(true);
+            let outcome = viewer.drain(cx, now);
+            if outcome == Outcome::Blocked && stuck.is_some_and(|at| viewer.is_stuck_since(at)) {
+                figures.closed_slow.inc();
+                return Outcome::Gone;
+            }
+            outcome
+        });
+        let is_through = next >= self.viewers.len();
+        self.tended = if is_through { 0 } else { next };
+        is_through
     }
 
     /// Lets go of those who are denied access.

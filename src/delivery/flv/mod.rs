@@ -10,6 +10,7 @@
 //!   forward past the bound, and closed when it takes nothing for [`Config::slow_close_seconds`].
 
 mod batch;
+mod endings;
 mod feed;
 mod hall;
 mod halls;
