@@ -1,5 +1,6 @@
-//! Newcomers in a process of their own, at the lowest priority of the client core, so that whoever
-//! measures beside them is not measured through them. They come at a fixed rate whatever answers
+//! Newcomers in a process of their own, which has the client core only while nobody else wants it
+//! (`SCHED_IDLE`; behind the lowest niceness a sleeper still waits for the end of a slice), so that
+//! whoever measures beside them is not measured through them. They come at a fixed rate whatever answers
 //! take, and do what they are told: wait, come back with their ticket, go elsewhere.
 
 use std::cell::RefCell;
@@ -70,7 +71,7 @@ impl Crowd {
         let _last_run = fs::remove_file(&figures);
         let log = fs::File::create(folder.join("crowd.log"))?;
         let script = format!(
-            "ulimit -n $(ulimit -Hn); exec nice -n 19 taskset -c {CLIENT_CORE} \"$0\" \"$@\""
+            "ulimit -n $(ulimit -Hn); exec chrt --idle 0 taskset -c {CLIENT_CORE} \"$0\" \"$@\""
         );
         let way = match wish {
             Wish::Flv => "flv",
