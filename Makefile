@@ -19,7 +19,7 @@ help: ## this list
 # === what a bare machine lacks ===
 
 setup: web/node_modules/.package-lock.json tests/e2e/node_modules/.package-lock.json tests/.venv/done ## install what is missing
-	@scripts/setup.sh ffmpeg ffprobe chromium curl nats-server openssl dejavu
+	@scripts/setup.sh ffmpeg ffprobe chromium curl nats-server openssl dejavu ip
 
 web/node_modules/.package-lock.json: web/package-lock.json
 	@scripts/setup.sh node npm
@@ -101,6 +101,10 @@ drill: build setup ## drain and upgrade an edge under 1,000 viewers and 200 buye
 	RUSHLANE=$(TARGET)/release/rushlane RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) RUSHLANE_CROWD=1000 \
 	node --test --test-concurrency=1 tests/e2e/drain.test.mjs tests/e2e/upgrade.test.mjs
 
+nats-drill: build setup ## an hour of a show while its NATS cluster is away (SECONDS=3600)
+	RUSHLANE=$(TARGET)/release/rushlane RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) RUSHLANE_NATS_AWAY=$(or $(SECONDS),3600) \
+	node --test --test-name-pattern="NATS dies" tests/e2e/adversity.test.mjs
+
 S ?= smoke
 load: build ## make load S=NAME: a scenario of loadtest/scenarios; FLEET=FILE KEY=FILE for a given fleet
 	$(CARGO) build --locked --release -p rushlane-load
@@ -125,4 +129,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders drill load bench fuzz golden clean
+.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders drill nats-drill load bench fuzz golden clean

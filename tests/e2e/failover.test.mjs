@@ -6,6 +6,7 @@ import test from "node:test";
 import { push } from "./harness/encoder.mjs";
 import { watch } from "./harness/flv.mjs";
 import { playlist, playlistOf, renditions } from "./harness/hls.mjs";
+import { namespace } from "./harness/namespace.mjs";
 import { edge, fleet, origin } from "./harness/node.mjs";
 import { sleep, until } from "./harness/wait.mjs";
 
@@ -13,12 +14,20 @@ const ROOM = "show";
 const FLV_VIEWERS = 8;
 const FRAME_MS = 1000 / 30;
 
-/** An origin, two nodes below it, an edge below both, and its viewers. */
-async function stage(t) {
+/**
+ * An origin, two nodes below it, an edge below both, and its viewers. `machine`: a namespace for the first of
+ * the two.
+ */
+async function stage(t, machine) {
   const certificates = fleet(t);
-  const top = await origin(t, certificates);
-  const parents = [await edge(t, certificates, [top]), await edge(t, certificates, [top])];
-  const leaf = await edge(t, certificates, parents);
+  const listen = (address) => ({ listen: `${address}:0` });
+  const top = await origin(t, certificates, machine && { relay: listen(machine.outside) });
+  const away = { ...certificates, within: machine?.within };
+  const parents = [
+    await edge(t, away, [top], machine && { relay: listen(machine.inside) }),
+    await edge(t, certificates, [top]),
+  ];
+  const leaf = await edge(t, certificates, parents, { relay: { return_seconds: 1 } });
   push(t, `rtmp://${top.address("rtmp.listen")}/live/${ROOM}`);
   const { video } = await renditions(leaf.http, ROOM);
   const viewers = Array.from({ length: FLV_VIEWERS }, () => {
@@ -73,6 +82,30 @@ test("kill -9 of the active parent: no connection and no frame is lost", { timeo
   assert.ok(reloads.every(({ gaps }) => gaps === 0), "a part is a gap");
   const [link] = await links(leaf);
   assert.deepEqual([link.peer, link.standing], [parents[1].name, "active"]);
+});
+
+test("packets to the active parent are lost: nothing says so, and no frame is missing", { timeout: 90_000 }, async (t) => {
+  const machine = namespace(t);
+  if (!machine) return void t.skip("no network namespaces here");
+  const { leaf, parents, video, viewers } = await stage(t, machine);
+  await until("frames come through the namespace", async () => {
+    return (await links(leaf)).some(({ peer, standing }) => peer === parents[0].name && standing === "active");
+  });
+  const player = follow(video);
+  const before = viewers.map(({ times }) => times.length);
+  machine.cut();
+  await until("all viewers play on", () => {
+    return viewers.every(({ times }, i) => times.length > before[i] + 90);
+  });
+  assertWhole(viewers);
+  const reloads = await player.stop();
+  assert.ok(reloads.every(({ gaps }) => gaps === 0), "a part is a gap");
+  const pauses = viewers.map(({ arrivals }, i) => {
+    const since = arrivals.slice(before[i] - 1);
+    return Math.max(...since.slice(1).map((time, k) => time - since[k]));
+  });
+  assert.ok(Math.max(...pauses) < 1500, `no picture for ${Math.max(...pauses)} ms`);
+  assert.equal((await links(leaf))[0].peer, parents[1].name);
 });
 
 test("a parent that drains hands its children over", { timeout: 120_000 }, async (t) => {

@@ -2,9 +2,12 @@
 
 import { open } from "./stranger.mjs";
 
-/** Watches `path`; `times` grows by the timestamp of each video frame, in milliseconds. */
+/**
+ * Watches `path`; `times` grows by the timestamp of each video frame, in milliseconds, `arrivals` by when it
+ * came.
+ */
 export function watch(t, address, path) {
-  const times = [];
+  const [times, arrivals] = [[], []];
   let buffer = Buffer.alloc(0);
   let headed = false;
   const onData = (bytes) => {
@@ -22,11 +25,12 @@ export function watch(t, address, path) {
       // A video tag that is no sequence header.
       if (buffer[0] === 9 && buffer[12] === 1) {
         times.push(buffer.readUIntBE(4, 3) + buffer[7] * 2 ** 24);
+        arrivals.push(performance.now());
       }
       buffer = buffer.subarray(length);
     }
   };
   const socket = open(t, address, { onData });
   socket.write(`GET ${path} HTTP/1.1\r\nhost: viewer\r\n\r\n`);
-  return { socket, times };
+  return { socket, times, arrivals };
 }

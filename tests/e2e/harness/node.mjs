@@ -92,7 +92,8 @@ async function start(t, role, fleet, sections) {
   const all = merged({ node, admin: { listen: ANY }, relay: fleet.relay, shed }, sections);
   const file = join(fleet.folder, `${all.node.name}.toml`);
   writeFileSync(file, toml(all));
-  const process = new Process(t, BINARY, ["--log-format", "json", role, "-c", file]);
+  const [program, ...words] = [...(fleet.within ?? []), BINARY, "--log-format", "json", role, "-c", file];
+  const process = new Process(t, program, words);
   await until(`${role} starts`, () => ended(process) || event(process, "started"), {
     seconds: START_SECONDS,
   });
@@ -102,7 +103,10 @@ async function start(t, role, fleet, sections) {
   return { role, fleet, sections: all, process, file, name: all.node.name, address, http, admin };
 }
 
-/** The certificates that the nodes of one test share, made by openssl and not by us. */
+/**
+ * The certificates that the nodes of one test share, made by openssl and not by us. With `within`, the words
+ * that start a program on another machine, nodes start there.
+ */
 export function fleet(t) {
   const path = folder(t);
   const at = (name) => join(path, name);

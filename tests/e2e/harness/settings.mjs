@@ -17,6 +17,9 @@ export const OUT = `${ROOT}tests/out`;
 /** Viewers in the tests of drain and upgrade; `make drill` sets as many as an edge has in a sale. */
 export const CROWD = Number(process.env.RUSHLANE_CROWD ?? 12);
 
+/** Seconds for which NATS is away in the middle of a show: longer than the test's leases; `make nats-drill` sets an hour. */
+export const NATS_AWAY_SECONDS = Number(process.env.RUSHLANE_NATS_AWAY ?? 10);
+
 /** ffmpeg 9: enhanced RTMP, which Debian's ffmpeg 5 lacks. */
 export const FFMPEG9 = process.env.RUSHLANE_FFMPEG9 ?? findFfmpeg9();
 
