@@ -8,7 +8,10 @@ import test from "node:test";
 import tls from "node:tls";
 
 import { Authority } from "./harness/acme.mjs";
-import { event, fleet, folder, origin } from "./harness/node.mjs";
+import { push } from "./harness/encoder.mjs";
+import { watch } from "./harness/flv.mjs";
+import { renditions } from "./harness/hls.mjs";
+import { edge, event, fleet, folder, origin } from "./harness/node.mjs";
 import { until } from "./harness/wait.mjs";
 
 /** What a node shows to a client that asks for `servername`. */
@@ -61,6 +64,50 @@ test("certificate files are read again; what is no use changes nothing", { timeo
   const metrics = await (await fetch(`${node.admin}/metrics`)).text();
   assert.match(metrics, /rushlane_net_certificate_expiry_seconds\{name="localhost"\} \d{10}/);
   assert.match(metrics, /rushlane_net_certificate_reload_failures_total 1/);
+});
+
+test("the backbone changes its authority under a show", { timeout: 120_000 }, async (t) => {
+  const [old, next] = [fleet(t), fleet(t)];
+  const here = folder(t);
+  const files = { ca: join(here, "ca.pem"), certificate: join(here, "relay.pem"), key: join(here, "relay.key") };
+  const put = (to, ...from) => writeFileSync(files[to], from.map((name) => readFileSync(name)).join(""));
+  for (const name of Object.keys(files)) put(name, old.relay[name]);
+  const shared = { ...old, relay: files };
+  const top = await origin(t, shared);
+  const near = await edge(t, shared, [top]);
+  push(t, `rtmp://${top.address("rtmp.listen")}/live/show`);
+  await renditions(near.http, "show");
+  const viewer = watch(t, near.address("http.listen"), "/live/show.flv");
+  await until("pictures", () => viewer.times.length > 10);
+  const lines = (node, text) => node.process.stderr.filter((line) => line.includes(text)).length;
+  const isRead = (what) => {
+    const before = [top, near].map((node) => lines(node, "certificates were read again"));
+    const isAgain = (node, i) => lines(node, "certificates were read again") > before[i];
+    return until(`${what}: read again`, () => [top, near].every(isAgain), { seconds: 20 });
+  };
+
+  // As docs/OPERATIONS.md says: trust both, show the new one, trust it alone.
+  let read = isRead("both authorities");
+  put("ca", old.relay.ca, next.relay.ca);
+  await read;
+  read = isRead("the new certificate");
+  put("key", next.relay.key);
+  put("certificate", next.relay.certificate);
+  await read;
+  read = isRead("the new authority");
+  put("ca", next.relay.ca);
+  await read;
+  for (const node of [top, near]) assert.ok(!(await readiness(node)).text.includes("certificate"));
+
+  const late = await edge(t, { ...old, relay: next.relay }, [top]);
+  await renditions(late.http, "show");
+  const stranger = await edge(t, old, [top]);
+  await until("the old certificate is refused", () => lines(stranger, "parent does not answer") > 0, { seconds: 20 });
+  assert.equal((await fetch(`${stranger.http}/live/show/index.m3u8`)).status, 404);
+
+  assert.equal(lines(near, "connected to the parent"), 1, "links that stand stay");
+  const gaps = viewer.times.slice(1).map((time, i) => time - viewer.times[i]);
+  assert.ok(!viewer.socket.destroyed && Math.max(...gaps) < 200, `${Math.max(...gaps)} ms`);
 });
 
 test("an authority issues a certificate over HTTP", { timeout: 90_000 }, async (t) => {
