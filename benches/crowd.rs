@@ -1,7 +1,8 @@
-//! Newcomers in a process of their own, which has the client core only while nobody else wants it, so
-//! that whoever measures beside them is not measured through them: `SCHED_IDLE`, for behind the lowest
-//! niceness a thread that wakes still waits for the end of a slice. They come at a fixed rate whatever
-//! answers take, and do what they are told: wait, come back with their ticket, go elsewhere.
+//! Newcomers in a process of their own, which has the client core only while nobody else wants it,
+//! so that whoever measures beside them is not measured through them: `SCHED_IDLE`, for behind the
+//! lowest niceness a thread that wakes still waits for the end of a slice. They come at a fixed
+//! rate whatever answers take, and do what they are told: wait, come back with their ticket, go
+//! elsewhere.
 
 use std::cell::RefCell;
 use std::fs;
