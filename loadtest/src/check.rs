@@ -4,6 +4,7 @@ use reqwest::Url;
 use rushlane::media::RoomName;
 use rushlane::node::config::{Fault, Source};
 
+use crate::capacity::Forecast;
 use crate::scenario::{ACTORS_MAX, Arrival, Fleet, Protocol, RATE_MAX, SECONDS_MAX, Scenario};
 
 /// What the values mean.
@@ -59,6 +60,9 @@ impl<'a> Check<'a> {
             "nobody comes: name [viewers.X], [members.X] or [buyers.X]",
         );
         self.people(scenario, seconds);
+        if let Some(forecast) = &scenario.forecast {
+            self.forecast(forecast);
+        }
         for (name, event) in &scenario.events {
             self.number(
                 event.at_seconds,
@@ -125,6 +129,24 @@ impl<'a> Check<'a> {
                 &path("patience_seconds"),
             );
         }
+    }
+
+    fn forecast(&mut self, forecast: &Forecast) {
+        let path = |key| ["forecast", key];
+        for (key, value) in [
+            ("flv_viewers", forecast.flv_viewers),
+            ("hls_viewers", forecast.hls_viewers),
+            ("members", forecast.members),
+            ("orders_per_second", forecast.orders_per_second),
+        ] {
+            self.number(value, 0.0, 1e9, &path(key));
+        }
+        self.number(forecast.cores, 1.0, 1024.0, &path("cores"));
+        let gbits = path("gbits_per_second");
+        self.number(forecast.gbits_per_second, 0.01, 1000.0, &gbits);
+        let headroom = path("headroom_percent");
+        self.number(forecast.headroom_percent, 0.0, 90.0, &headroom);
+        self.number(forecast.spare, 0.0, 1000.0, &path("spare"));
     }
 
     fn arrival(&mut self, arrival: &Arrival, seconds: f64, kind: &str, name: &str) {

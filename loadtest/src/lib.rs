@@ -8,6 +8,7 @@
 //! force; when this machine is the limit, there is no verdict.
 
 pub mod actors;
+pub mod capacity;
 mod check;
 pub mod clip;
 pub mod collect;

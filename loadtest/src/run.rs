@@ -10,6 +10,7 @@ use rushlane::runtime::{Shutdown, TaskScope, clock};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::actors::{self, Books, Ground, Orders};
+use crate::capacity::Capacity;
 use crate::clip::Clip;
 use crate::collect::{self, Collected, Timeline};
 use crate::events::{self, Happened};
@@ -43,6 +44,8 @@ pub struct Options {
     pub key_file: Option<PathBuf>,
     /// The server of a local fleet.
     pub rushlane: PathBuf,
+    /// What an earlier run said of capacity.
+    pub before: Option<Capacity>,
 }
 
 /// Runs `scenario` and writes its report. Errors: it could not begin.
@@ -169,7 +172,8 @@ async fn run(scenario: Scenario, options: &Options) -> anyhow::Result<Report> {
     let (collected, shadow) = timeline.finish().await;
     ending.shadow = shadow;
     stage.scope.finish(GRACE).await;
-    let report = judge(scenario, &pace, collected, events, ending);
+    let mut report = judge(scenario, &pace, collected, events, ending);
+    report.before.clone_from(&options.before);
     report.write(&options.folder)?;
     Ok(report)
 }
@@ -244,6 +248,7 @@ fn judge(
     };
     let (verdict, reasons) = course.verdict(&gates);
     let binds_first = course.binds_first(&gates);
+    let capacity = Capacity::of(&scenario, &collected.groups, &collected.nodes);
     Report {
         verdict,
         reasons,
@@ -257,6 +262,8 @@ fn judge(
         nodes: collected.nodes,
         machine: collected.machine,
         events,
+        capacity,
+        before: None,
         books: ending.books,
         scenario,
     }

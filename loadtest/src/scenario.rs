@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rushlane::node::config::{Fault, Source};
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::Forecast;
 use crate::check::Check;
 use crate::gates::Gates;
 use crate::machine;
@@ -42,6 +43,8 @@ pub struct Scenario {
     pub buyers: BTreeMap<String, Buyers>,
     /// What happens to the fleet meanwhile.
     pub events: BTreeMap<String, Event>,
+    /// What the sale will be, and on what machines.
+    pub forecast: Option<Forecast>,
     /// What must hold for GO.
     pub gates: Gates,
     /// When this machine counts as the limit.
@@ -61,6 +64,7 @@ impl Default for Scenario {
             members: BTreeMap::new(),
             buyers: BTreeMap::new(),
             events: BTreeMap::new(),
+            forecast: None,
             gates: Gates::default(),
             machine: machine::Config::default(),
         }

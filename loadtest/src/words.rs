@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use rushlane::telemetry;
 
-use crate::report::Verdict;
+use crate::report::{self, Verdict};
 use crate::run::{self, Options};
 use crate::scenario::Scenario;
 
@@ -56,6 +56,9 @@ struct Run {
     /// The server of a local fleet; without it, the `rushlane` beside this program
     #[arg(long, value_name = "FILE")]
     rushlane: Option<PathBuf>,
+    /// The report.json of an earlier run, whose costs stand beside this one's
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
 }
 
 impl Check {
@@ -104,7 +107,10 @@ pub fn main() -> ExitCode {
 impl Run {
     #[expect(clippy::print_stdout, reason = "the result of the command")]
     fn start(&self, scenario: Scenario) -> Result<ExitCode, String> {
+        let before = self.before.as_deref().map(report::earlier).transpose();
+        let before = before.map_err(|error| format!("{error:#}"))?.flatten();
         let options = Options {
+            before,
             folder: self.report.clone(),
             key_file: self.what.key_file.clone(),
             rushlane: self.rushlane.clone().unwrap_or_else(beside),

@@ -37,6 +37,14 @@ pub(super) fn page(report: &Report) -> String {
     for group in report.groups.iter().filter(measured) {
         figures(&mut page, group);
     }
+    let costs = report.costs();
+    if !costs.is_empty() {
+        let lines: String = costs
+            .iter()
+            .map(|l| format!("<li>{}</li>", escape(l)))
+            .collect();
+        page += &format!("<section><h2>Capacity</h2><ul>{lines}</ul></section>");
+    }
     if let Some(books) = report.books {
         page += &format!(
             "<section><h2>Books</h2><p>{} orders have receipts; {} of them are not in the fleet's \

@@ -8,9 +8,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::actors::Books;
+use crate::capacity::Capacity;
 use crate::events::Happened;
 use crate::gates::Gate;
 use crate::machine;
@@ -109,8 +110,25 @@ pub struct Report {
     pub machine: Vec<Own>,
     /// What happened to the fleet.
     pub events: Vec<Happened>,
+    /// What viewers cost, where that can be told.
+    pub capacity: Option<Capacity>,
+    /// The same of an earlier run.
+    pub before: Option<Capacity>,
     /// The books, where there were buyers.
     pub books: Option<Books>,
+}
+
+/// What an earlier report says of capacity. Errors: `path` is no report.
+pub fn earlier(path: &Path) -> anyhow::Result<Option<Capacity>> {
+    #[derive(Deserialize)]
+    struct Earlier {
+        #[serde(default)]
+        capacity: Option<Capacity>,
+    }
+    let text = fs::read(path).with_context(|| format!("{}", path.display()))?;
+    let report: Earlier = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is no report.json", path.display()))?;
+    Ok(report.capacity)
 }
 
 impl Report {

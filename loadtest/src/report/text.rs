@@ -1,5 +1,6 @@
 //! The report in words.
 
+use crate::capacity::Cost;
 use crate::report::{Report, Verdict};
 
 impl Verdict {
@@ -33,10 +34,52 @@ impl Report {
             );
         }
         text += &format!("binds first: {}\n", self.binds_first);
+        for line in self.costs() {
+            text += &format!("{line}\n");
+        }
         for reason in &self.reasons {
             text += &format!("{reason}\n");
         }
         text + self.verdict.word()
+    }
+}
+
+impl Report {
+    /// What viewers cost and how many edges the forecast needs, a line each.
+    pub(super) fn costs(&self) -> Vec<String> {
+        let Some(capacity) = &self.capacity else {
+            return Vec::new();
+        };
+        let line = |cost: &Cost| {
+            let cores = |cost: &Cost| {
+                let cores = cost.cores_per_thousand.map(number);
+                cores.unwrap_or_else(|| "not known".to_owned())
+            };
+            let mut line = format!("1,000 x {}: {} cores", cost.kind.title(), cores(cost));
+            if let Some(mbits) = cost.mbits {
+                line += &format!(", {} Mbit/s each", number(mbits));
+            }
+            let before = self
+                .before
+                .as_ref()
+                .and_then(|before| before.cost(cost.kind));
+            if let Some(before) = before {
+                line += &format!(" (before: {} cores)", cores(before));
+            }
+            line
+        };
+        let mut lines: Vec<String> = capacity.costs.iter().map(line).collect();
+        lines.push(format!(
+            "an edge with nobody there: {} cores; this explains {:.0} % of what the edges used",
+            number(capacity.idle_cores),
+            capacity.explained * 100.0
+        ));
+        match &capacity.need {
+            Some(Ok(need)) => lines.push(format!("the forecast needs {need}")),
+            Some(Err(why)) => lines.push(format!("what the forecast needs is not known: {why}")),
+            None => {}
+        }
+        lines
     }
 }
 
