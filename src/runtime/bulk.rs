@@ -82,8 +82,7 @@ impl Bulk {
         let mut lots = FuturesUnordered::new();
         loop {
             poll_fn(|cx| self.turn(&mut lots, cx)).await;
-            // Sockets and timers are looked at before this goes on.
-            tokio::task::yield_now().await;
+            Turn::pass_on().await;
         }
     }
 

@@ -9,7 +9,7 @@ use crate::runtime::clock::{self, Instant};
 
 /// As long as a few tasks or a few dozen writes need, and ten times what it costs to look what else
 /// there is to do.
-pub(super) const TURN: Duration = Duration::from_micros(250);
+const TURN: Duration = Duration::from_micros(100);
 
 /// The turn of one task; yield when it is over.
 #[derive(Debug, Clone, Copy)]
@@ -26,5 +26,12 @@ impl Turn {
     #[must_use]
     pub fn is_over(self) -> bool {
         clock::now() >= self.0
+    }
+
+    /// Lets them: other threads of the core, which would have to wait for the end of a slice of the
+    /// scheduler's, and other tasks of the thread, for whose sockets and timers is looked.
+    pub async fn pass_on() {
+        std::thread::yield_now();
+        tokio::task::yield_now().await;
     }
 }

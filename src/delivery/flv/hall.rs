@@ -285,7 +285,7 @@ impl Rows {
         loop {
             let is_through = poll_fn(|cx| Poll::Ready(self.tend_some(cx))).await;
             if !is_through {
-                tokio::task::yield_now().await;
+                Turn::pass_on().await;
             } else if mem::replace(&mut is_whole, true) {
                 return;
             }
@@ -343,7 +343,7 @@ impl Rows {
             if from >= self.viewers.len() {
                 return;
             }
-            tokio::task::yield_now().await;
+            Turn::pass_on().await;
         }
     }
 
