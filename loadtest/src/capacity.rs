@@ -15,7 +15,7 @@ use crate::report::{Group, Node, Second};
 use crate::scenario::{Protocol, Scenario};
 
 /// The least windows for each figure that is sought.
-const WINDOWS_PER_FIGURE: usize = 3;
+const WINDOWS_PER_FIGURE: usize = 2;
 /// How far a kind may follow from the others, as R2, and still have a cost of its own: an error
 /// grows to three times of what it would be alone.
 const SHARED_MAX: f64 = 0.9;
@@ -206,7 +206,8 @@ impl Capacity {
         if self.explained < EXPLAINED_MIN {
             let percent = self.explained * 100.0;
             return Err(format!(
-                "who was there explains {percent:.0} % of the cores only: a longer run, or more people"
+                "who was there explains {percent:.0} % of the cores only: run longer, or with \
+                 more people"
             ));
         }
         let (mut cores, mut gbits) = (0.0, 0.0);
@@ -218,7 +219,8 @@ impl Capacity {
             let cost = self.cost(kind);
             let Some(each) = cost.and_then(|cost| cost.cores_per_thousand) else {
                 return Err(format!(
-                    "what a {} costs is not known: let some come, and at another time than the others",
+                    "what a {} costs is not known: let some come, and at another time than \
+                     the others",
                     kind.title()
                 ));
             };
@@ -364,8 +366,8 @@ impl Fit {
     }
 }
 
-/// The rest and the slopes of `kinds` that come closest to `y`, and the share of its course that they
-/// explain. A `y` that does not move is explained by its rest.
+/// The rest and the slopes of `kinds` that come closest to `y`, and the share of its course that
+/// they explain. A `y` that does not move is explained by its rest.
 fn solve(columns: &[Vec<f64>], kinds: &[usize], y: &[f64]) -> Option<(Vec<f64>, f64)> {
     let of = |row: usize, column: usize| match column {
         0 => 1.0,

@@ -1,11 +1,12 @@
 use super::*;
 use crate::scrape::Look;
 
-const TEXT: &str = "[local]\nedges = 2\n[viewers.a]\nroom = \"r\"\nprotocol = \"flv\"\ncount = 900\n\
+const TEXT: &str = "[local]\nedges = 2\n\
+    [viewers.a]\nroom = \"r\"\nprotocol = \"flv\"\ncount = 900\n\
     [viewers.b]\nroom = \"r\"\ncount = 300\n\
     [forecast]\nflv_viewers = 100000\nhls_viewers = 20000\ncores = 8\ngbits_per_second = 10\n";
 
-/// A run in which `a` and `b` viewers are there in each window, on two edges that cost what is told.
+/// A run in which `a` and `b` viewers are there in each window, on two edges.
 fn run(a: impl Fn(usize) -> f64, b: impl Fn(usize) -> f64) -> (Scenario, Vec<Group>, Vec<Node>) {
     let scenario = Scenario::read("x.toml", TEXT, false).unwrap();
     let seconds = 20 * MEAN_SECONDS;

@@ -48,7 +48,10 @@ impl Report {
     /// What viewers cost and how many edges the forecast needs, a line each.
     pub(super) fn costs(&self) -> Vec<String> {
         let Some(capacity) = &self.capacity else {
-            return Vec::new();
+            let why = "what the forecast needs is not known: the run was too short (10 s for each \
+                       kind of people, and 10 more), or no edge told its processors";
+            let asked = self.scenario.forecast.as_ref();
+            return asked.map(|_| why.to_owned()).into_iter().collect();
         };
         let line = |cost: &Cost| {
             let cores = |cost: &Cost| {
