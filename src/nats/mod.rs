@@ -66,7 +66,10 @@ pub async fn connect(servers: &Servers) -> Result<Context, Error> {
         .ping_interval(Duration::from_secs(5))
         .reconnect_delay_callback(|_attempts| Duration::from_millis(500))
         .max_reconnects(None)
-        .retry_on_initial_connect();
+        .retry_on_initial_connect()
+        // Each attempt to reconnect is one, twice a second while the cluster is away; that it is
+        // away is said once, by those who need it.
+        .event_callback(|event| async move { tracing::debug!(%event, "NATS") });
     let addresses = addresses.map_err(|error| setup(&error))?;
     let client = options.connect(&addresses[..]).await;
     let client = client.map_err(|error| setup(&error))?;

@@ -117,7 +117,8 @@ test("NATS dies in the middle of a show, for longer than any lease", { timeout: 
   const registry = { backend: "nats", servers: [cluster.url], host: "127.0.0.1", replicas: 1, lease_seconds: 3 };
   const top = await origin(t, certificates, { registry });
   const near = await edge(t, certificates, [top], { registry });
-  push(t, `rtmp://${top.address("rtmp.listen")}/live/${ROOM}`);
+  const ingest = top.address("rtmp.listen");
+  push(t, `rtmp://${ingest}/live/${ROOM}`);
   await renditions(near.http, ROOM);
   const viewer = watch(t, near.address("http.listen"), `/live/${ROOM}.flv`);
   await until("pictures", () => viewer.times.length > 10);
@@ -128,7 +129,7 @@ test("NATS dies in the middle of a show, for longer than any lease", { timeout: 
   const longest = () => viewer.times.slice(1).reduce((most, time, i) => Math.max(most, time - viewer.times[i]), 0);
   assert.ok(longest() < 200, `the show goes on: ${longest()} ms`);
   assert.ok(viewer.times.length > NATS_AWAY_SECONDS * 20, `all the time: ${viewer.times.length} pictures`);
-  push(t, `rtmp://${top.address("rtmp.listen")}/live/another`);
+  push(t, `rtmp://${ingest}/live/another`);
   await renditions(near.http, "another");
 
   await cluster.again();
