@@ -9,6 +9,8 @@ use std::net::IpAddr;
 
 use parking_lot::Mutex;
 
+use crate::runtime::Sweep;
+
 /// How long somebody who asks for nothing is still there, in seconds: a playlist is asked for every
 /// few of them, also over a bad line.
 const ABSENCE_SECONDS_MAX: i64 = 60;
@@ -18,7 +20,13 @@ const VIEWERS_MAX: usize = 16_384;
 
 /// Viewers whose tokens expire, or have expired while they watched.
 #[derive(Default)]
-pub(super) struct Running(Mutex<HashMap<Viewer, Seen>>);
+pub(super) struct Running(Mutex<Viewers>);
+
+#[derive(Default)]
+struct Viewers {
+    all: HashMap<Viewer, Seen>,
+    sweep: Sweep,
+}
 
 /// A token at an address: who picks up an expired one elsewhere does not go on with it.
 type Viewer = (Box<str>, IpAddr);
@@ -36,20 +44,22 @@ impl Running {
             return;
         }
         let mut viewers = self.0.lock();
-        if viewers.len() >= VIEWERS_MAX {
-            viewers.retain(|_, seen| seen.is_there(now_s));
+        let Viewers { all, sweep } = &mut *viewers;
+        if all.len() >= VIEWERS_MAX || sweep.is_due(all.len()) {
+            all.retain(|_, seen| seen.is_there(now_s));
+            sweep.swept(all.len());
         }
         let viewer = (token.into(), address);
-        if viewers.len() < VIEWERS_MAX || viewers.contains_key(&viewer) {
+        if all.len() < VIEWERS_MAX || all.contains_key(&viewer) {
             let last_s = now_s;
-            viewers.insert(viewer, Seen { exp_s, last_s });
+            all.insert(viewer, Seen { exp_s, last_s });
         }
     }
 
     /// Until when `token` was good, if somebody at `address` was watching with it when it expired,
     /// and still does at `now_s`.
     pub(super) fn expired_under(&self, token: &str, address: IpAddr, now_s: i64) -> Option<i64> {
-        let mut viewers = self.0.lock();
+        let viewers = &mut self.0.lock().all;
         let viewer = (token.into(), address);
         let seen = *viewers.get(&viewer)?;
         if !seen.is_there(now_s) {
@@ -62,7 +72,7 @@ impl Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Running({})", self.0.lock().len())
+        write!(f, "Running({})", self.0.lock().all.len())
     }
 }
 
@@ -91,7 +101,7 @@ mod tests {
         running.note("t", HOME, 1000, 1005);
         assert_eq!(running.expired_under("t", HOME, 1065), Some(1000));
         assert_eq!(running.expired_under("t", HOME, 1066), None, "he was away");
-        assert!(running.0.lock().is_empty());
+        assert!(running.0.lock().all.is_empty());
     }
 
     #[test]
@@ -100,11 +110,11 @@ mod tests {
         for number in 0..VIEWERS_MAX + 100 {
             running.note(&number.to_string(), HOME, 1000, 990);
         }
-        assert_eq!(running.0.lock().len(), VIEWERS_MAX);
+        assert_eq!(running.0.lock().all.len(), VIEWERS_MAX);
         running.note("0", HOME, 1000, 1050);
         assert_eq!(running.expired_under("0", HOME, 1100), Some(1000));
         running.note("new", HOME, 2000, 1990);
         assert_eq!(running.expired_under("new", HOME, 2001), Some(2000));
-        assert_eq!(running.0.lock().len(), 1);
+        assert_eq!(running.0.lock().all.len(), 1);
     }
 }

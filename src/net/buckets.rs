@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::net::subnet::customer;
+use crate::runtime::Sweep;
 use crate::runtime::clock::Instant;
 
 /// In one go, an address may take so many seconds' worth.
@@ -19,6 +20,7 @@ pub(super) struct Buckets {
     per_second: f32,
     by_address: RefCell<HashMap<IpAddr, Bucket>>,
     others: Cell<Bucket>,
+    sweep: RefCell<Sweep>,
     swept: Cell<Instant>,
 }
 
@@ -36,6 +38,7 @@ impl Buckets {
             per_second,
             by_address: RefCell::default(),
             others: Cell::new(Bucket::full(per_second, now)),
+            sweep: RefCell::default(),
             swept: Cell::new(now),
         }
     }
@@ -55,9 +58,12 @@ impl Buckets {
         if let Some(bucket) = by_address.get_mut(&address) {
             return bucket.take(self.per_second, now);
         }
-        if by_address.len() >= ADDRESSES_MAX && now.duration_since(self.swept.get()).as_secs() > 0 {
+        let mut sweep = self.sweep.borrow_mut();
+        let is_due = by_address.len() >= ADDRESSES_MAX || sweep.is_due(by_address.len());
+        if is_due && now.duration_since(self.swept.get()).as_secs() > 0 {
             self.swept.set(now);
             by_address.retain(|_, bucket| !bucket.is_full(self.per_second, now));
+            sweep.swept(by_address.len());
         }
         if by_address.len() < ADDRESSES_MAX {
             let bucket = by_address.entry(address);

@@ -8,8 +8,10 @@ pub mod clock;
 pub mod lag;
 pub mod process;
 mod scope;
+mod sweep;
 mod turn;
 
 pub use bulk::{Bulk, Ticket};
 pub use scope::{Shutdown, TaskScope};
+pub use sweep::Sweep;
 pub use turn::Turn;

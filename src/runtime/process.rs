@@ -1,4 +1,5 @@
-//! What this process has used, as Linux counts it (proc(5)), and which of its threads go first.
+//! What this process has used, as Linux counts it (proc(5)), which of its threads go first, and the
+//! size of its pages.
 
 use std::fs;
 use std::time::Duration;
@@ -36,6 +37,15 @@ pub fn usage() -> Usage {
 pub fn stand_back(steps: i32) {
     if let Err(error) = rustix::process::nice(steps) {
         tracing::warn!(%error, "a thread keeps its rank");
+    }
+}
+
+/// Keeps the process to small pages. The allocator asks for huge ones; the kernel then fills holes
+/// of what it holds, 2 MB at a time, for as long as the process runs: twice the memory at once, and
+/// more each hour although no more is in use.
+pub fn use_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::warn!(%error, "huge pages stay allowed: memory will grow for hours");
     }
 }
 

@@ -14,12 +14,14 @@ use smallvec::SmallVec;
 
 use crate::protocol::interact::command::Like;
 use crate::protocol::interact::question::{self, LikesTaken};
+use crate::runtime::Sweep;
 use crate::runtime::clock::Instant;
 
-/// Sessions remembered. When there are more, those that are silent are forgotten: their next batch
-/// begins a run.
+/// Sessions remembered. When there are more, also those that are silent and not reported yet are
+/// forgotten.
 const SESSIONS_MAX: usize = 200_000;
-/// A session that has been silent for so long sends no batch again.
+/// A session that has been silent for so long sends no batch again, and is forgotten: its next one
+/// begins a run.
 const SILENT: Duration = Duration::from_secs(60);
 /// Runs remembered of one session; the oldest are final.
 const RUNS_MAX: usize = 8;
@@ -44,6 +46,7 @@ struct State {
     /// The room's total, as far as known here.
     room_total: u64,
     sessions: HashMap<u64, Session>,
+    sweep: Sweep,
     /// Sessions with a run that has begun.
     begun: VecDeque<u64>,
     /// Sessions with a run that has grown, and since when the first of them waits.
@@ -103,9 +106,14 @@ impl Likes {
         let mut state = self.state.lock();
         let state = &mut *state;
         let hash = session_hash(&like.session);
-        if state.sessions.len() >= SESSIONS_MAX && !state.sessions.contains_key(&hash) {
+        let is_full = state.sessions.len() >= SESSIONS_MAX;
+        if (is_full || state.sweep.is_due(state.sessions.len()))
+            && !state.sessions.contains_key(&hash)
+        {
             let recent = |one: &Session| now.duration_since(one.seen) < SILENT;
-            state.sessions.retain(|_, one| recent(one));
+            let kept = |one: &Session| recent(one) || (!is_full && one.has_news());
+            state.sessions.retain(|_, one| kept(one));
+            state.sweep.swept(state.sessions.len());
             if state.sessions.len() >= SESSIONS_MAX {
                 return Err(Full);
             }
@@ -193,6 +201,13 @@ impl Likes {
         if before.is_some_and(|before| before != taken.origin) {
             state.tell_all_again();
         }
+    }
+}
+
+impl Session {
+    /// True while the origin does not know all its runs.
+    fn has_news(&self) -> bool {
+        self.runs.iter().any(|run| run.told < run.last)
     }
 }
 

@@ -117,3 +117,22 @@ fn sessions_are_bounded_and_the_silent_go_first() {
     assert_eq!(likes.count(&like("s", 1, 1), 0, start + SILENT), Ok(1));
     assert_eq!(likes.state.lock().sessions.len(), 1);
 }
+
+#[test]
+fn the_silent_are_forgotten_once_the_origin_knows_of_them() {
+    let likes = Likes::new("e".into());
+    let start = clock::now();
+    let each = |from: usize, at| {
+        for n in from..from + 1024 {
+            likes.count(&like(&format!("s{n}"), 1, 1), 0, at).unwrap();
+        }
+    };
+    each(0, start);
+    each(1024, start + SILENT);
+    assert_eq!(likes.state.lock().sessions.len(), 2048, "not told yet");
+    while let Some(report) = likes.report(start + SILENT) {
+        likes.taken(&report, &taken(2048, "first"));
+    }
+    each(2048, start + 2 * SILENT);
+    assert_eq!(likes.state.lock().sessions.len(), 1024);
+}

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::protocol::interact::question::Refusal;
 use crate::rooms::Settings;
 use crate::rooms::doors::origin::refusal;
+use crate::runtime::Sweep;
 use crate::runtime::clock::Instant;
 
-/// Users or addresses remembered. When there are more, those without a connection are forgotten.
-const TALLIES_MAX: usize = 200_000;
 /// In one go, a user or an address may send so many seconds' worth.
 const BURST_SECONDS: u32 = 4;
 
@@ -43,8 +43,13 @@ pub(super) struct Place {
     address: IpAddr,
 }
 
+/// Users or addresses. Those without a connection are forgotten when their bucket is full again, so
+/// that there are at most twice as many as are there, or just were.
 #[derive(Debug)]
-struct Tallies<K>(HashMap<K, Tally>);
+struct Tallies<K> {
+    all: HashMap<K, Tally>,
+    sweep: Sweep,
+}
 
 #[derive(Debug)]
 struct Tally {
@@ -71,19 +76,36 @@ impl Bucket {
     }
 }
 
+impl Tally {
+    fn is_in_use(&self, now: Instant) -> bool {
+        let rested = now.saturating_duration_since(self.bucket.at);
+        self.connections > 0 || rested < Duration::from_secs(BURST_SECONDS.into())
+    }
+}
+
+impl<K> Default for Tallies<K> {
+    fn default() -> Self {
+        Self {
+            all: HashMap::new(),
+            sweep: Sweep::default(),
+        }
+    }
+}
+
 impl<K: Eq + Hash> Tallies<K> {
     fn of(&mut self, key: K, burst: u32, now: Instant) -> &mut Tally {
-        if self.0.len() >= TALLIES_MAX {
-            self.0.retain(|_, tally| tally.connections > 0);
+        if self.sweep.is_due(self.all.len()) {
+            self.all.retain(|_, tally| tally.is_in_use(now));
+            self.sweep.swept(self.all.len());
         }
-        self.0.entry(key).or_insert_with(|| Tally {
+        self.all.entry(key).or_insert_with(|| Tally {
             connections: 0,
             bucket: Bucket::new(burst, now),
         })
     }
 
     fn leave(&mut self, key: &K) {
-        if let Some(tally) = self.0.get_mut(key) {
+        if let Some(tally) = self.all.get_mut(key) {
             tally.connections -= 1;
         }
     }
@@ -93,8 +115,8 @@ impl Gate {
     pub(super) fn new(settings: Settings) -> Self {
         Self(Arc::new(Inner {
             settings,
-            users: Mutex::new(Tallies(HashMap::new())),
-            addresses: Mutex::new(Tallies(HashMap::new())),
+            users: Mutex::default(),
+            addresses: Mutex::default(),
         }))
     }
 
@@ -179,8 +201,6 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::rooms::{Config, Limits};
     use crate::runtime::clock;
@@ -232,5 +252,29 @@ mod tests {
         assert!((0..8).all(|_| at(0)));
         assert!(!at(0));
         assert!(at(1) && at(1) && !at(1));
+    }
+
+    #[test]
+    fn who_has_left_is_forgotten_when_his_bucket_is_full_again() {
+        let gate = gate(Limits {
+            address_connections_max: 10_000,
+            ..Limits::default()
+        });
+        let start = clock::now();
+        let here = IpAddr::from([192, 0, 2, 1]);
+        let enter = |name: String, at| gate.enter(&name.as_str().into(), here, at).unwrap();
+        let stays = enter("stays".to_owned(), start);
+        for number in 0..5000 {
+            drop(enter(format!("guest{number}"), start));
+        }
+        let later = start + Duration::from_secs(BURST_SECONDS.into());
+        for number in 0..5000 {
+            drop(enter(format!("other{number}"), later));
+        }
+        let users = gate.0.users.lock();
+        assert!(users.all.len() < 8000, "{}", users.all.len());
+        assert!(users.all.contains_key("stays"), "he is still there");
+        drop(users);
+        drop(stays);
     }
 }
