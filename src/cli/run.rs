@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::cli::USAGE;
 use crate::node::config::{Config, Override};
 use crate::node::{self, ConfigOrigin, DevOptions, Role};
+use crate::runtime::process;
 
 /// Runs one node from its file until a signal.
 #[expect(clippy::print_stderr, reason = "the faults of the file")]
@@ -16,6 +17,7 @@ pub fn node(path: &Path, role: Role, overrides: &[Override], take_over: bool) ->
                 path: path.to_owned(),
                 overrides: overrides.to_vec(),
             };
+            process::use_small_pages();
             code(node::run(config, role, origin, take_over))
         }
         Err(error) => {
@@ -27,6 +29,7 @@ pub fn node(path: &Path, role: Role, overrides: &[Override], take_over: bool) ->
 
 /// Runs the embedded default until a signal.
 pub fn dev(options: &DevOptions, overrides: &[Override]) -> ExitCode {
+    process::use_small_pages();
     code(node::run_dev(options, overrides))
 }
 

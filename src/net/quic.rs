@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use crate::net::Congestion;
 use crate::net::admission::{Admission, Admitted};
 use crate::net::heritage::{Handover, Port};
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
 use crate::net::http::{Metrics, Protocol, http3};
 use crate::runtime::clock;
 
@@ -188,10 +188,6 @@ async fn connect(
     front: Rc<Front>,
     _admitted: Admitted,
 ) {
-    let link = Link {
-        peer: incoming.remote_address(),
-        secure: true,
-    };
     let connected = async { incoming.accept()?.await };
     let connection = match timeout(HANDSHAKE_WAIT, connected).await {
         Ok(Ok(connection)) => connection,
@@ -208,5 +204,5 @@ async fn connect(
     };
     drop(handshake);
     let _counted = front.metrics.connection(Protocol::H3);
-    http3::serve(connection, link, front).await;
+    http3::serve(connection, front).await;
 }

@@ -15,8 +15,9 @@ use tracing::Instrument as _;
 use crate::net::admission::{Admission, Admitted};
 use crate::net::heritage;
 use crate::net::http::direct::Shared;
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
 use crate::net::http::http2::{self, Rewound};
+use crate::net::http::link::{Carrier, Link};
 use crate::net::http::{Protocol, http1};
 use crate::net::proxy::{self, Parsed};
 use crate::runtime::clock;
@@ -166,20 +167,19 @@ impl Arrival {
         };
         let span = tracing::info_span!("http", %peer);
         let (scope, bulk) = (front.scope.clone(), front.bulk.clone());
+        let stream = Shared::new(self.stream);
+        let link = Link {
+            peer,
+            secure: self.tls.is_some(),
+            carrier: Carrier::Tcp(stream.clone()),
+        };
         match self.tls {
             None => {
-                let link = Link {
-                    peer,
-                    secure: false,
-                };
-                let shared = Shared::new(self.stream);
-                let stream = shared.clone();
-                let task = plain(stream, Some(shared), link, front, admitted).instrument(span);
-                bulk.spawn(&scope, "http.plain", task);
+                let task = plain(stream.clone(), Some(stream), link, front, admitted);
+                bulk.spawn(&scope, "http.plain", task.instrument(span));
             }
             Some(acceptor) => {
-                let link = Link { peer, secure: true };
-                let task = secure(self.stream, acceptor, link, front, admitted);
+                let task = secure(stream, acceptor, link, front, admitted);
                 bulk.spawn(&scope, "http.tls", task.instrument(span));
             }
         }
@@ -230,7 +230,7 @@ async fn plain<S>(
     let (admitted, _) = preface.held;
     let stream = Rewound::new(preface.read, preface.stream);
     // On the heap, so that connections without HTTP/2 stay small.
-    Box::pin(streams(stream, link, front, admitted)).await;
+    Box::pin(streams(stream, preface.link, front, admitted)).await;
 }
 
 /// HTTP/2.
@@ -244,7 +244,7 @@ where
 
 /// TLS, then what was agreed on in its handshake.
 async fn secure(
-    stream: TcpStream,
+    stream: Shared,
     acceptor: TlsAcceptor,
     link: Link,
     front: Rc<Front>,

@@ -195,6 +195,10 @@ test("a token leaves no trace", { timeout: 90_000 }, async (t) => {
 
   const log = () => readFileSync(path, "utf8");
   await until("the access log is written", () => log().includes('"status":403'));
+  for (const line of log().split("\n").slice(0, -1)) {
+    const { proto, rtt_ms, loss, cwnd } = JSON.parse(line);
+    assert.ok(rtt_ms > 0 && loss === 0 && cwnd > 1000, `over ${proto} the connection is known: ${line}`);
+  }
   await until("traces are told", () => traces.length > 0);
   const places = {
     "the edge's log": near.process.stderr.join("\n"),

@@ -71,7 +71,7 @@ test("replies tell players of the object and of the node", { timeout: 60_000 }, 
     for (const method of ["GET", "HEAD"]) {
       const { headers } = await fetch(url, { method });
       assert.match(headers.get("cmsd-static"), expected, url);
-      assert.match(headers.get("cmsd-dynamic"), /^"[^"]+";rd=\d+$/, url);
+      assert.match(headers.get("cmsd-dynamic"), /^"[^"]+";rd=\d+;etp=\d+;rtt=\d+$/, url);
       assert.match(headers.get("access-control-expose-headers"), /cmsd-dynamic, cmsd-static/);
     }
   }

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +10,12 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use crate::net::http::Protocol;
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
+use crate::net::http::link::Link;
 use crate::protocol::cmcd::{self, Cmcd};
 use crate::protocol::cmsd;
 use crate::runtime::clock::{self, Instant};
-use crate::telemetry::access::{self, Log, Record, Slip, Trace};
+use crate::telemetry::access::{Log, Record, Slip, Trace};
 
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -41,8 +41,7 @@ pub(super) struct Filing {
     log: Option<Log>,
     slip: Slip,
     cmcd: Option<Box<Cmcd>>,
-    quic: Option<quinn::Connection>,
-    peer: SocketAddr,
+    link: Link,
     protocol: &'static str,
     method: &'static str,
     came: Instant,
@@ -68,8 +67,7 @@ impl Filing {
             slip: Slip::filed(trace, log.is_some()),
             log: log.cloned(),
             cmcd,
-            quic: None,
-            peer: link.peer,
+            link: link.clone(),
             protocol: match protocol {
                 Protocol::H1 => "h1",
                 Protocol::H2 => "h2",
@@ -82,11 +80,6 @@ impl Filing {
             held_us: 0,
             bytes: 0,
         })
-    }
-
-    /// Names the connection, where its state can be told.
-    pub(super) fn over(&mut self, connection: &quinn::Connection) {
-        self.quic = Some(connection.clone());
     }
 
     /// What the service notes on.
@@ -114,7 +107,7 @@ impl Filing {
         }
         let leaving = cmsd::Leaving {
             delay_ms: u64::from(self.first_us.saturating_sub(self.held_us)) / 1000,
-            path: self.link().map(|link| cmsd::Path {
+            path: self.link.state().map(|link| cmsd::Path {
                 rtt_us: link.rtt_us,
                 window_bytes: link.window_bytes,
             }),
@@ -133,7 +126,7 @@ impl Filing {
 
     fn record(&mut self, total_us: u64) -> Record {
         let at_us = clock::unix_us().saturating_sub_unsigned(total_us);
-        let mut record = Record::new(at_us, self.peer);
+        let mut record = Record::new(at_us, self.link.peer);
         record.protocol = self.protocol;
         record.method = self.method;
         record.status = self.status;
@@ -142,19 +135,9 @@ impl Filing {
         record.held_us = self.held_us;
         record.total_us = total_us;
         record.cmcd = self.cmcd.take();
-        record.link = self.link();
+        record.link = self.link.state();
         record.take(&self.slip);
         record
-    }
-
-    /// The state of the connection, where it can be told.
-    fn link(&self) -> Option<access::Link> {
-        let path = self.quic.as_ref()?.stats().path;
-        Some(access::Link {
-            rtt_us: microseconds(path.rtt),
-            lost_packets: path.lost_packets,
-            window_bytes: path.cwnd,
-        })
     }
 }
 

@@ -4,24 +4,40 @@
 //! sockets. While a request is parked its connection writes nothing, so the service may: one
 //! encoded reply for all, one write each, and only then the tasks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
+use crate::net::http::link::Link;
 use crate::net::http::{Body, Response, http1};
+use crate::runtime::clock::{self, Instant};
+use crate::telemetry::access;
 
-/// A plain TCP connection, shared by its task and the [`Direct`] of the request it waits with.
+/// A path does not change faster, and to ask the kernel takes a tenth of what a small answer does.
+const STATE_HOLDS: Duration = Duration::from_millis(500);
+
+/// A TCP connection, shared by its task, the [`Direct`] of the request it waits with and all who
+/// want to know how it fares.
 #[derive(Debug, Clone)]
-pub(in crate::net) struct Shared(Rc<RefCell<TcpStream>>);
+pub(in crate::net) struct Shared(Rc<Socket>);
+
+#[derive(Debug)]
+struct Socket {
+    stream: RefCell<TcpStream>,
+    /// How it fared when somebody asked last.
+    state: Cell<Option<(Instant, access::Link)>>,
+}
 
 /// The connection of a parked request.
 #[derive(Clone)]
@@ -99,14 +115,49 @@ impl From<Begun> for Response {
 
 impl Shared {
     pub(in crate::net) fn new(stream: TcpStream) -> Self {
-        Self(Rc::new(RefCell::new(stream)))
+        Self(Rc::new(Socket {
+            stream: RefCell::new(stream),
+            state: Cell::default(),
+        }))
+    }
+
+    /// How the connection fares, by `ask` or as it did lately.
+    pub(super) fn state(
+        &self,
+        ask: impl FnOnce(BorrowedFd<'_>) -> Option<access::Link>,
+    ) -> Option<access::Link> {
+        let now = clock::now();
+        if let Some((at, state)) = self.0.state.get()
+            && now.duration_since(at) < STATE_HOLDS
+        {
+            return Some(state);
+        }
+        let state = ask(self.0.stream.borrow().as_fd())?;
+        self.0.state.set(Some((now, state)));
+        Some(state)
+    }
+
+    /// Lets `act` do something with the socket that writes, once it takes bytes.
+    pub(super) fn poll_io<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut act: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let stream = self.0.stream.borrow();
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_io(Interest::WRITABLE, || act(stream.as_fd())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
     }
 
     /// Writes what the socket takes now; nobody is woken later.
     pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
-            [slice] => self.0.borrow().try_write(slice),
-            slices => self.0.borrow().try_write_vectored(slices),
+            [slice] => self.0.stream.borrow().try_write(slice),
+            slices => self.0.stream.borrow().try_write_vectored(slices),
         }
     }
 }
@@ -119,7 +170,7 @@ impl AsyncRead for Shared {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buffer)
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_read(cx, buffer)
     }
 }
 
@@ -129,7 +180,7 @@ impl AsyncWrite for Shared {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -137,19 +188,19 @@ impl AsyncWrite for Shared {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, slices)
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.borrow().is_write_vectored()
+        self.0.stream.borrow().is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
+        Pin::new(&mut *self.0.stream.borrow_mut()).poll_shutdown(cx)
     }
 }
 

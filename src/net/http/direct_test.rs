@@ -76,6 +76,26 @@ async fn the_task_writes_what_the_socket_did_not_take() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_asked_for_often_comes_from_a_file_and_whole() {
+    local(async {
+        let (mut client, front) = connect(Fake::default()).await;
+        let mut all = 0;
+        for _ in 0..5 {
+            let asks =
+                b"GET /large HTTP/1.1\r\nhost: a\r\n\r\nGET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
+            client.write_all(asks).await.unwrap();
+            let (head, body) = receive(&mut client).await;
+            assert_eq!(body, *fake::large().to_bytes());
+            let (next, hello) = receive(&mut client).await;
+            assert_eq!(hello, b"hello");
+            all += head.len() + body.len() + next.len() + hello.len();
+        }
+        until(|| front.metrics.sent(Protocol::H1).get() == all as u64).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_next_request_is_answered_after_a_begun_reply() {
     local(async {
         let service = Fake::default();

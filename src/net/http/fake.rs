@@ -1,6 +1,6 @@
 //! A service for the tests of all versions of HTTP.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use crate::coding::Chunks;
 use crate::net::Drain;
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
+use crate::net::http::link::{Carrier, Link};
 use crate::net::http::{
     Body, Config, Duplex, Metrics, Reply, Request, Response, Service, Session, Sink, problem,
 };
@@ -26,6 +27,7 @@ pub(in crate::net) const WAIT: Duration = Duration::from_secs(60);
 pub(in crate::net) const LINK: Link = Link {
     peer: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9),
     secure: false,
+    carrier: Carrier::Pipe,
 };
 
 /// Answers `/hello`, `/large` (many chunks, 200,000 bytes), `/wait` (once [`Self::release`]d),
@@ -34,6 +36,8 @@ pub(in crate::net) const LINK: Link = Link {
 /// body of the request), `/nothing` (204), `/panic`; else 404.
 #[derive(Default)]
 pub(in crate::net) struct Fake {
+    /// The same each time, as a part is.
+    large: OnceCell<Chunks>,
     pub(in crate::net) release: Rc<Notify>,
     /// Requests that wait.
     pub(in crate::net) waiting: Rc<Cell<usize>>,
@@ -51,7 +55,7 @@ impl Service for Fake {
         self.called.notify_one();
         let mut response = match request.uri.path() {
             "/hello" => Response::new(Body::Chunks(hello())),
-            "/large" => Response::new(Body::Chunks(large())),
+            "/large" => Response::new(Body::Chunks(self.large.get_or_init(large).clone())),
             "/live" => {
                 let sinks = self.sinks.clone();
                 Response::new(Body::Live(Box::new(move |sink| {

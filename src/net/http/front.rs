@@ -1,7 +1,6 @@
 //! What all connections of one worker share: the service, the date, the counters.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::net::Drain;
 use crate::net::buckets::Buckets;
 use crate::net::http::access::Filing;
 use crate::net::http::clients::Clients;
+use crate::net::http::link::Link;
 use crate::net::http::{Config, Metrics, Protocol, Reply, Request, Response, Service, problem};
 use crate::runtime::{Bulk, Shutdown, TaskScope, clock};
 
@@ -43,13 +43,6 @@ pub(in crate::net) struct Front {
     leaving: Shutdown,
     date: RefCell<(i64, HeaderValue)>,
     head: Cell<Vec<u8>>,
-}
-
-/// Where a request came in.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::net) struct Link {
-    pub(in crate::net) peer: SocketAddr,
-    pub(in crate::net) secure: bool,
 }
 
 impl Front {

@@ -29,9 +29,10 @@ use tokio::time::interval_at;
 use crate::coding::Chunks;
 use crate::net::http::access::Filing;
 use crate::net::http::activity::{Activity, LOOK_EVERY, State, Stream};
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
 use crate::net::http::http1::HEAD_BYTES_MAX;
 use crate::net::http::incoming::{self, body_without_meaning, collect, is_bodiless, no_proxy};
+use crate::net::http::link::Link;
 use crate::net::http::outgoing::{Outgoing, prepare};
 use crate::net::http::{Duplex, Protocol, Response, Upgrade, problem};
 use crate::runtime::{Ticket, clock};
@@ -64,7 +65,7 @@ where
     let ticket = front.bulk.ticket();
     let service = service_fn(move |request| {
         let (front, activity) = (service_front.clone(), service_activity.clone());
-        let ticket = ticket.clone();
+        let (ticket, link) = (ticket.clone(), link.clone());
         async move { Ok::<_, Infallible>(respond(&front, link, &ticket, activity, request).await) }
     });
     let connection = Builder::new(Local(front.clone()))
@@ -131,7 +132,7 @@ async fn respond(
     } else {
         match receive(&head, body).await {
             Ok(body) => {
-                let from = (Protocol::H2, link);
+                let from = (Protocol::H2, &link);
                 let request = incoming::request(head, body, upgrade, from, filing.slip());
                 front.answer(request, &mut filing).await
             }

@@ -24,9 +24,10 @@ use tokio::time::{interval_at, timeout};
 
 use crate::net::http::access::Filing;
 use crate::net::http::activity::{Activity, LOOK_EVERY, State, Stream};
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
 use crate::net::http::http1::HEAD_BYTES_MAX;
 use crate::net::http::incoming::{self, body_without_meaning, collect, is_bodiless, no_proxy};
+use crate::net::http::link::{Carrier, Link};
 use crate::net::http::outgoing::{Outgoing, prepare};
 use crate::net::http::webtransport::Sessions;
 use crate::net::http::{Protocol, Response, Upgrade};
@@ -43,7 +44,12 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) type Exchange = RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// Serves a connection until its end.
-pub(in crate::net) async fn serve(connection: quinn::Connection, link: Link, front: Rc<Front>) {
+pub(in crate::net) async fn serve(connection: quinn::Connection, front: Rc<Front>) {
+    let link = Link {
+        peer: connection.remote_address(),
+        secure: true,
+        carrier: Carrier::Quic(connection.clone()),
+    };
     match converse(connection, link, front).await {
         Ok(()) => {}
         Err(error) if error.is_h3_no_error() => {}
@@ -82,8 +88,8 @@ async fn converse(
                 Some(resolver) => {
                     let stream = Stream::open(activity.clone());
                     let sessions = sessions.clone();
-                    let over = (&connection, link);
-                    requests.push(respond(resolver, over, front.clone(), stream, sessions));
+                    let link = link.clone();
+                    requests.push(respond(resolver, link, front.clone(), stream, sessions));
                 }
                 None => drained = true,
             },
@@ -114,7 +120,7 @@ async fn converse(
 
 async fn respond(
     mut resolver: RequestResolver<h3_quinn::Connection, Bytes>,
-    (connection, link): (&quinn::Connection, Link),
+    link: Link,
     front: Rc<Front>,
     mut activity: Stream,
     sessions: Rc<Sessions>,
@@ -142,13 +148,12 @@ async fn respond(
         .then_some(Upgrade::WebTransport);
     let asked = (&head.method, &head.uri, &head.headers);
     let mut filing = Filing::begin(&front, asked, Protocol::H3, &link);
-    filing.over(connection);
     let response = if head.method == Method::CONNECT && upgrade.is_none() {
         no_proxy()
     } else {
         match receive(&head, &mut stream).await? {
             Ok(body) => {
-                let from = (Protocol::H3, link);
+                let from = (Protocol::H3, &link);
                 let request = incoming::request(head, body, upgrade, from, filing.slip());
                 front.answer(request, &mut filing).await
             }

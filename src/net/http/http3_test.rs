@@ -47,11 +47,7 @@ impl Client {
         let (task_front, task_ended) = (front.clone(), ended.clone());
         front.scope.spawn_local("test server", async move {
             let connection = server.accept().await.unwrap().await.unwrap();
-            let link = Link {
-                peer: connection.remote_address(),
-                secure: true,
-            };
-            serve(connection, link, task_front).await;
+            serve(connection, task_front).await;
             task_ended.set(true);
         });
 

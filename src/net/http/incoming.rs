@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{Method, StatusCode, header};
 use tokio::time::timeout;
 
-use crate::net::http::front::Link;
+use crate::net::http::link::Link;
 use crate::net::http::{BODY_BYTES_MAX, Protocol, Request, Response, Upgrade, problem};
 use crate::telemetry::access::Slip;
 
@@ -19,7 +19,7 @@ pub(super) fn request(
     head: Parts,
     body: Bytes,
     upgrade: Option<Upgrade>,
-    (protocol, link): (Protocol, Link),
+    (protocol, link): (Protocol, &Link),
     slip: Slip,
 ) -> Request {
     let path = head.uri.into_parts().path_and_query;

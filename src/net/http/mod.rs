@@ -26,6 +26,7 @@ pub(super) mod http2;
 pub(super) mod http3;
 mod incoming;
 mod limits;
+pub(super) mod link;
 mod metrics;
 mod outgoing;
 mod problem;

@@ -8,7 +8,8 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::sync::mpsc;
 
 use crate::coding::Chunks;
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
+use crate::net::http::link::Link;
 use crate::net::http::problem::settle;
 use crate::net::http::{Body, Duplex, Protocol, Response, Session, Sink, Upgrade};
 

@@ -15,16 +15,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::coding::Chunks;
 use crate::net::http::access::Filing;
 use crate::net::http::direct::{Begun, Direct, Shared};
-use crate::net::http::front::{Front, Link};
+use crate::net::http::front::Front;
 use crate::net::http::http1::body::{Framing, Incoming};
 use crate::net::http::http1::decoder::{Decoder, Fault, Head};
 use crate::net::http::http1::encoder::{self, Length, Persistence};
-use crate::net::http::http1::io::{close, poll_read, write};
+use crate::net::http::http1::io::{close, poll_read, send, write};
 use crate::net::http::http1::live::Live;
 use crate::net::http::http1::patience::Patience;
+use crate::net::http::http1::sealed::sealed;
 use crate::net::http::http1::turn::{Next, Stop, Terms};
 use crate::net::http::http1::websocket;
 use crate::net::http::incoming::{BODY_WAIT, is_bodiless};
+use crate::net::http::link::Link;
 use crate::net::http::problem::settle;
 use crate::net::http::{Body, Duplex, Protocol, Reply, Request, Response, Sink, Upgrade, problem};
 use crate::runtime::clock;
@@ -45,6 +47,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// A connection on which HTTP/2 began with prior knowledge.
 pub(in crate::net) struct Preface<S, G> {
     pub(in crate::net) stream: S,
+    pub(in crate::net) link: Link,
     /// What is read already.
     pub(in crate::net) read: Bytes,
     pub(in crate::net) held: G,
@@ -101,6 +104,7 @@ where
                 let read = connection.decoder.into_bytes();
                 return Some(Preface {
                     stream: connection.stream,
+                    link: connection.link,
                     read,
                     held,
                 });
@@ -250,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         Some(Direct {
             stream,
             front: self.front.clone(),
-            link: self.link,
+            link: self.link.clone(),
         })
     }
 
@@ -327,8 +331,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         let mut out = self.front.head();
         let link = (&*self.front, &self.link);
         encoder::head(&mut out, &parts, length, persistence, link);
-        let body = chunks.as_ref().map_or(&[][..], Chunks::as_slice);
-        let sent = write(&mut self.stream, &out, body, &mut self.patience).await;
+        let file = chunks.as_ref().and_then(|body| {
+            let socket = self.shared.as_ref()?;
+            Some((socket, sealed(body)?))
+        });
+        let sent = match file {
+            Some((socket, file)) => send(socket, &out, file, &mut self.patience).await,
+            None => {
+                let body = chunks.as_ref().map_or(&[][..], Chunks::as_slice);
+                write(&mut self.stream, &out, body, &mut self.patience).await
+            }
+        };
         let body_bytes = chunks.as_ref().map_or(0, Chunks::len);
         let bytes = out.len() + body_bytes;
         self.front.keep_head(out);

@@ -5,7 +5,8 @@ use http::response::Parts;
 use http::{HeaderName, StatusCode, header};
 
 use crate::net::http::Body;
-use crate::net::http::front::{Front, Link, SERVER};
+use crate::net::http::front::{Front, SERVER};
+use crate::net::http::link::Link;
 
 /// Most heads fit.
 const HEAD_BYTES: usize = 512;

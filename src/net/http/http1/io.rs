@@ -3,16 +3,21 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::fs::sendfile;
+use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
+use crate::net::http::direct::Shared;
 use crate::net::http::http1::Decoder;
 use crate::net::http::http1::patience::Patience;
+use crate::net::http::http1::sealed::Sealed;
 
 /// Longest write without progress; a peer that takes nothing for that long is gone or hostile.
 const WRITE_STALL: Duration = Duration::from_secs(20);
@@ -78,6 +83,34 @@ pub(super) async fn write<S: AsyncWrite + Unpin>(
         }
     }
     within_stall(patience, |cx| Pin::new(&mut *stream).poll_flush(cx)).await
+}
+
+/// Writes `head` and then the body in `file`, which the kernel takes from there; errors as of
+/// [`write`].
+pub(super) async fn send(
+    socket: &Shared,
+    mut head: &[u8],
+    file: &Sealed,
+    patience: &mut Patience,
+) -> io::Result<()> {
+    while !head.is_empty() {
+        // The head goes with the first bytes of the body.
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        let mut step = |fd: BorrowedFd<'_>| Ok(rustix::net::send(fd, head, flags)?);
+        match within_stall(patience, |cx| socket.poll_io(cx, &mut step)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => head = &head[written..],
+        }
+    }
+    let mut sent = 0;
+    while sent < file.bytes() {
+        let left = usize::try_from(file.bytes() - sent).unwrap_or(usize::MAX);
+        let mut step = |fd: BorrowedFd<'_>| Ok(sendfile(fd, file, Some(&mut sent), left)?);
+        if within_stall(patience, |cx| socket.poll_io(cx, &mut step)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 /// Waits for `step`, which mostly is done at once, for at most [`WRITE_STALL`].

@@ -16,6 +16,7 @@ mod encoder;
 mod io;
 mod live;
 mod patience;
+mod sealed;
 mod turn;
 mod websocket;
 
