@@ -186,6 +186,38 @@ async fn new_viewer_gets_the_pictures_so_far_and_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pictures_that_are_merged_come_together_and_each_once() {
+    on_worker(async {
+        let mut show = Show::start();
+        show.pictures(40);
+        let mut player = Player::join(&show, "?merge=100", 1 << 20).await;
+        let burst = pictures(&player.tags().await);
+        assert_eq!((burst.len(), burst[39].0), (40, at_ms(39)));
+
+        show.pictures(1);
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let early = tokio::time::timeout(Duration::from_millis(30), player.tag());
+        assert!(early.await.is_err(), "it waits for others");
+        show.pictures(2);
+        let mut late = Player::join(&show, "?merge=100", 1 << 20).await;
+        assert_eq!(pictures(&player.tags().await).len(), 3);
+        let shown = pictures(&late.tags().await);
+        assert_eq!(shown.len(), 43, "neither twice nor left out: {shown:?}");
+        assert!(shown.is_sorted());
+
+        // A key frame that still waits is where a newcomer enters.
+        show.pictures(17);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        show.pictures(1);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut next = Player::join(&show, "?merge=100", 1 << 20).await;
+        let shown = pictures(&next.tags().await);
+        assert_eq!(shown, [(at_ms(60), true)]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn viewer_of_a_cold_node_starts_when_the_feed_is_live() {
     on_worker(async {
         let mut show = Show::start();
@@ -444,6 +476,8 @@ async fn wrong_parameters_are_explained() {
             ("?rendition=1080p", 404),
             ("?audio=none", 400),
             ("?start=old", 400),
+            ("?merge=70", 400),
+            ("?merge=1050", 400),
         ] {
             let target = format!("/live/r.flv{query}");
             let Reply::Ready(response) = show.request(Method::GET, &target, &[]) else {

@@ -1,15 +1,14 @@
 //! The feed of a hall: reads the tracks once and makes the batches that all its viewers get.
 //!
-//! Sound rides along with pictures: a batch leaves with every picture, and sound that no picture
-//! takes along leaves [`RIDE_MS`] later, which halves the writes for each viewer.
+//! Sound rides along with pictures ([`Departure`]), which halves the writes for each viewer.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::batch::{Batch, Builder};
+use super::departure::Departure;
 use super::lane::{Lane, arrived_us, changed};
 use super::query::Selection;
 use super::settling::Settling;
@@ -23,9 +22,6 @@ use crate::media::{Frame, ticks_to_ms};
 use crate::packaging::flv::{self, Tag};
 use crate::runtime::clock::Instant;
 
-/// How long sound waits for a picture to ride along with, in milliseconds: one picture at 30 per
-/// second, and a little.
-const RIDE_MS: u64 = 35;
 /// Events read from a track at once.
 const EVENTS_MAX: usize = 1024;
 /// The most pictures since a key frame that a fast start sends: 20 s at 60 per second. After that
@@ -49,10 +45,11 @@ pub(super) struct Feed {
     wants_audio: bool,
     /// Tags that wait for the next batch, by media time.
     pending: Vec<Pending>,
-    /// When the oldest pending sound was read.
-    pending_since: Option<Instant>,
-    /// Pictures since the newest key frame; empty while there is nothing to start with.
+    departure: Departure,
+    /// Pictures since the newest key frame, the last `pictures_pending` of them pending; empty
+    /// while there is nothing to start with.
     pictures: Vec<Arc<Frame>>,
+    pictures_pending: usize,
     pictures_bytes: usize,
     /// The newest sound, so that a fast start begins with both; the last `sounds_pending` of them
     /// are pending.
@@ -87,8 +84,9 @@ impl Feed {
             audio: None,
             wants_audio: selection.audio,
             pending: Vec::new(),
-            pending_since: None,
+            departure: Departure::new(selection.merge),
             pictures: Vec::new(),
+            pictures_pending: 0,
             pictures_bytes: 0,
             sounds: Vec::new(),
             sounds_pending: 0,
@@ -104,13 +102,16 @@ impl Feed {
 
     /// Waits until [`Self::read`] may bring something. Cancel-safe.
     pub(super) async fn changed(&mut self) {
-        let rides = self.pending_since.is_some();
-        let ride = self.pending_since.map(|since| since + ride());
-        let deadline = self.settling.deadline().or(ride);
+        let (merges, rides) = (
+            self.departure.holds_pictures(),
+            self.departure.holds_sound(),
+        );
+        let deadlines = [self.settling.deadline(), self.departure.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
         tokio::select! {
             biased;
-            () = changed(&mut self.video) => {}
-            // Once some sound waits, more of it is no reason to wake up.
+            // Once some of it waits, more of it is no reason to wake up.
+            () = changed(&mut self.video), if !merges => {}
             () = changed(&mut self.audio), if !rides => {}
             _ = self.state.changed() => {}
             () = until(deadline) => {}
@@ -120,17 +121,21 @@ impl Feed {
     /// Reads what is there into batches, oldest first. Empty: nothing is due yet.
     pub(super) fn read(&mut self, now: Instant) -> Vec<Rc<Batch>> {
         self.find_audio();
-        let picture = self.read_video();
-        if self.read_audio() && self.pending_since.is_none() {
-            self.pending_since = Some(now);
+        if self.read_video() {
+            self.departure.picture(now);
         }
+        if self.read_audio() {
+            self.departure.sound(now);
+        }
+        let was_settled = self.settling.is_done();
         let lead = self.video.as_ref().or(self.audio.as_ref());
         self.settling
             .look(lead.and_then(|lane| lane.arrived_us), now);
-        let late = self
-            .pending_since
-            .is_some_and(|since| now >= since + ride());
-        if picture || late || self.video.is_none() || self.is_over() {
+        // The first who come get what is there, and nothing shall wait behind that.
+        if !was_settled || self.video.is_none() || self.is_over() {
+            self.departure.at_once();
+        }
+        if self.departure.leaves(now) {
             self.take_batches()
         } else {
             Vec::new()
@@ -156,14 +161,16 @@ impl Feed {
     /// File header, metadata, configurations, and what has come since the newest key frame, at the
     /// compressed times of [`flv::opening`]. `None`: there is no picture to start with.
     pub(super) fn opening(&mut self) -> Option<Rc<Batch>> {
-        if self.opening.is_none() && (self.video.is_none() || !self.pictures.is_empty()) {
+        let pictures = self.pictures.len() - self.pictures_pending;
+        if self.opening.is_none() && (self.video.is_none() || pictures > 0) {
             let end = self.sounds.len() - self.sounds_pending;
             // Beside pictures the span of the burst chooses; alone, a few frames fill a decoder.
             let start = match self.video {
                 Some(_) => 0,
                 None => end.saturating_sub(SOUNDS_ALONE),
             };
-            self.opening = Some(self.start_of_file(&self.pictures, &self.sounds[start..end]));
+            self.opening =
+                Some(self.start_of_file(&self.pictures[..pictures], &self.sounds[start..end]));
         }
         self.opening.clone()
     }
@@ -295,6 +302,8 @@ impl Feed {
         lane.dts = head.dts;
         self.configs += 1;
         self.opening = None;
+        // Who enters now must not get what was before it.
+        self.departure.at_once();
         true
     }
 
@@ -310,6 +319,7 @@ impl Feed {
         let fits = self.pictures.len() < BURST_FRAMES_MAX && self.pictures_bytes <= BURST_BYTES_MAX;
         if starts && fits {
             self.pictures.push(frame.clone());
+            self.pictures_pending += 1;
         } else {
             self.forget_pictures();
         }
@@ -318,6 +328,7 @@ impl Feed {
 
     fn forget_pictures(&mut self) {
         self.pictures.clear();
+        self.pictures_pending = 0;
         self.pictures_bytes = 0;
         self.opening = None;
     }
@@ -353,7 +364,7 @@ impl Feed {
 
     /// All pending tags, by media time; a new batch begins at each entry.
     fn take_batches(&mut self) -> Vec<Rc<Batch>> {
-        self.pending_since = None;
+        self.pictures_pending = 0;
         self.sounds_pending = 0;
         self.opening = None;
         let mut pending = std::mem::take(&mut self.pending);
@@ -378,10 +389,6 @@ impl Feed {
         self.pending = pending;
         batches
     }
-}
-
-fn ride() -> Duration {
-    Duration::from_millis(RIDE_MS)
 }
 
 async fn until(deadline: Option<Instant>) {

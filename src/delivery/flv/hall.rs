@@ -54,6 +54,7 @@ struct Newcomer {
 pub(super) struct House {
     pub(super) backlog_bytes_max: usize,
     pub(super) slow_close: Duration,
+    pub(super) merge: Duration,
     pub(super) figures: Figures,
 }
 

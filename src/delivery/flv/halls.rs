@@ -26,6 +26,7 @@ struct Key {
     room: RoomName,
     epoch: Arc<str>,
     rendition: Option<Arc<str>>,
+    merge: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -137,6 +138,7 @@ impl Builder {
         let house = House {
             backlog_bytes_max: config.backlog_bytes_max,
             slow_close,
+            merge: Duration::from_millis(config.merge_ms),
             figures,
         };
         Self {
@@ -169,7 +171,7 @@ impl Halls {
         pass: Option<Pass>,
         upgrade: Option<Upgrade>,
     ) -> Result<Body, Refusal> {
-        let selection = query.select(&broadcast)?;
+        let selection = query.select(&broadcast, self.builder.house.merge)?;
         let halls = self.clone();
         let fast = !query.wait;
         let start = self.builder.audiences.starts().flv(upgrade.is_some());
@@ -194,6 +196,7 @@ impl Halls {
                 .video
                 .as_ref()
                 .map(|track| track.info().name.clone()),
+            merge: selection.merge,
         };
         if let Some(hall) = self.open.borrow().get(&key) {
             return hall.clone();

@@ -10,6 +10,7 @@
 //!   forward past the bound, and closed when it takes nothing for [`Config::slow_close_seconds`].
 
 mod batch;
+mod departure;
 mod endings;
 mod feed;
 mod hall;
@@ -35,6 +36,18 @@ pub struct Config {
     pub backlog_bytes_max: usize,
     /// A viewer that takes no byte for this long is closed, in seconds.
     pub slow_close_seconds: u32,
+    /// For how long pictures wait for others, so that a viewer costs fewer writes, in milliseconds:
+    /// 0, 50, 100 and so on to 1000. Viewers may ask otherwise (`?merge=`). 100 halves what they
+    /// cost.
+    pub merge_ms: u64,
+}
+
+impl Config {
+    /// True when `merge_ms` is one of those that may be.
+    #[must_use]
+    pub fn merges_well(&self) -> bool {
+        query::is_merge_ms(self.merge_ms)
+    }
 }
 
 impl Default for Config {
@@ -42,6 +55,7 @@ impl Default for Config {
         Self {
             backlog_bytes_max: 4 << 20,
             slow_close_seconds: 10,
+            merge_ms: 0,
         }
     }
 }

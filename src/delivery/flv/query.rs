@@ -1,5 +1,7 @@
 //! What a viewer asks for: the parameters of `/live/ROOM.flv`.
 
+use std::time::Duration;
+
 use crate::live::{broadcast, track};
 use crate::media::track::Kind;
 
@@ -10,6 +12,8 @@ pub(in crate::delivery) struct Query<'a> {
     audio_only: bool,
     /// Wait for the next key frame instead of a fast start.
     pub(super) wait: bool,
+    /// For how long pictures wait for others, in place of what the node is set to.
+    pub(super) merge: Option<Duration>,
 }
 
 /// Why there is no stream.
@@ -33,6 +37,13 @@ pub(in crate::delivery) enum Refusal {
 pub(super) struct Selection {
     pub(super) video: Option<track::Consumer>,
     pub(super) audio: bool,
+    /// For how long pictures wait for others.
+    pub(super) merge: Duration,
+}
+
+/// True for times of which there are few, so that strangers open few halls.
+pub(super) fn is_merge_ms(ms: u64) -> bool {
+    ms <= 1000 && ms.is_multiple_of(50)
 }
 
 impl<'a> Query<'a> {
@@ -47,6 +58,12 @@ impl<'a> Query<'a> {
                     return Err(Refusal::Parameter { name, allowed });
                 }
                 ("start", "live") => parsed.wait = true,
+                ("merge", text) => {
+                    let (name, allowed) = ("merge", "0, 50, 100 and so on to 1000 (ms)");
+                    let ms = text.parse().ok().filter(|ms| is_merge_ms(*ms));
+                    let ms = ms.ok_or(Refusal::Parameter { name, allowed })?;
+                    parsed.merge = Some(Duration::from_millis(ms));
+                }
                 ("start", _) => {
                     let (name, allowed) = ("start", "`live`");
                     return Err(Refusal::Parameter { name, allowed });
@@ -58,8 +75,12 @@ impl<'a> Query<'a> {
         Ok(parsed)
     }
 
-    /// What of `broadcast` is meant.
-    pub(super) fn select(&self, broadcast: &broadcast::Consumer) -> Result<Selection, Refusal> {
+    /// What of `broadcast` is meant, where pictures wait for `merge` unless it says otherwise.
+    pub(super) fn select(
+        &self,
+        broadcast: &broadcast::Consumer,
+        merge: Duration,
+    ) -> Result<Selection, Refusal> {
         let tracks = broadcast.tracks();
         let mut videos = tracks
             .iter()
@@ -76,6 +97,10 @@ impl<'a> Query<'a> {
         if video.is_none() && !audio {
             return Err(Refusal::NoTrack);
         }
-        Ok(Selection { video, audio: true })
+        Ok(Selection {
+            video,
+            audio: true,
+            merge: self.merge.unwrap_or(merge),
+        })
     }
 }

@@ -108,6 +108,10 @@ fn node(config: &Config, fault: &mut Report<'_>) {
         );
         fault(&["delivery", "playlist_window_seconds"], &message);
     }
+    if !config.delivery.flv.merges_well() {
+        let message = "use 0, 50, 100 and so on to 1000";
+        fault(&["delivery", "flv", "merge_ms"], message);
+    }
 }
 
 fn interaction(config: &Config, fault: &mut Report<'_>) {

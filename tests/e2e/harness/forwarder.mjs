@@ -1,7 +1,9 @@
-// Networks to inject faults into: a UDP path with a delay, a TCP path with a rate.
+// Networks to inject faults into: a UDP path with a delay and losses, a TCP path with a rate, an HTTP path that
+// spoils answers.
 
 import { once } from "node:events";
 import { createSocket } from "node:dgram";
+import { request as ask, createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 
 const SLICE_MS = 20;
@@ -12,13 +14,17 @@ function endpoint(address) {
   return { host, port: Number(port) };
 }
 
-/** Forwards datagrams to `target`; `path.delayMs` is added to each, in both directions. */
+/** Forwards datagrams to `target`; in both directions `path.delayMs` is added and the share `path.lost` lost. */
 export async function udpPath(t, target) {
   const { host, port } = endpoint(target);
-  const path = { delayMs: 0, address: "" };
+  const path = { delayMs: 0, lost: 0, address: "" };
   const inside = createSocket("udp4");
   const outside = new Map();
-  const later = (send) => (path.delayMs > 0 ? setTimeout(send, path.delayMs) : send());
+  const later = (send) => {
+    if (Math.random() < path.lost) return;
+    if (path.delayMs > 0) setTimeout(send, path.delayMs);
+    else send();
+  };
   inside.on("message", (bytes, from) => {
     const key = `${from.address}:${from.port}`;
     let socket = outside.get(key);
@@ -78,6 +84,46 @@ export async function tcpPath(t, target) {
     sockets.forEach((socket) => socket.destroy());
   });
   return path;
+}
+
+/** Forwards HTTP/1.1 requests to `target`, a URL; `spoil(url, body)` answers what becomes of a whole body. */
+export async function httpPath(t, target, spoil) {
+  const server = createHttpServer((request, answer) => {
+    const { url, method, headers } = request;
+    const asked = ask(new URL(url, target), { method, headers }, (found) => {
+      if (!url.includes(".m4s")) {
+        answer.writeHead(found.statusCode, found.headers);
+        found.pipe(answer);
+        return;
+      }
+      const pieces = [];
+      found.on("data", (piece) => pieces.push(piece));
+      found.on("end", () => {
+        const { status, body } = spoil(url, Buffer.concat(pieces));
+        answer.writeHead(status ?? found.statusCode, { ...found.headers, "content-length": body.length });
+        answer.end(body);
+      });
+    });
+    asked.on("error", () => answer.destroy());
+    answer.on("close", () => asked.destroy());
+    request.pipe(asked);
+  });
+  server.on("upgrade", ({ url, rawHeaders }, near, head) => {
+    const { hostname, port } = new URL(target);
+    const far = connect(port, hostname);
+    const fields = rawHeaders.map((text, index) => (index % 2 ? `${text}\r\n` : `${text}: `)).join("");
+    far.write(`GET ${url} HTTP/1.1\r\n${fields}\r\n`);
+    far.write(head);
+    near.pipe(far).pipe(near);
+    [near, far].forEach((socket) => socket.on("error", () => [near, far].forEach((one) => one.destroy())));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${server.address().port}`;
 }
 
 /** Stops `child` for `stopMs` of each second, until the function that this answers is called. */

@@ -20,6 +20,9 @@ export const CROWD = Number(process.env.RUSHLANE_CROWD ?? 12);
 /** Seconds for which NATS is away in the middle of a show: longer than the test's leases; `make nats-drill` sets an hour. */
 export const NATS_AWAY_SECONDS = Number(process.env.RUSHLANE_NATS_AWAY ?? 10);
 
+/** Runs with a fault and without one that the load test's verdict is tried on; `make verdicts` sets 20. */
+export const VERDICTS = Number(process.env.RUSHLANE_VERDICTS ?? 0);
+
 /** ffmpeg 9: enhanced RTMP, which Debian's ffmpeg 5 lacks. */
 export const FFMPEG9 = process.env.RUSHLANE_FFMPEG9 ?? findFfmpeg9();
 
