@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::admission::{Admission, Place, Refused};
+use super::contact::Contact;
 use super::life;
 use super::metrics::Metrics;
 use super::outbox::{Outbox, Recorded, now};
@@ -75,9 +76,10 @@ impl Desk {
         scope: &TaskScope,
     ) -> (Self, mpsc::Receiver<Change>) {
         let (changes, receiver) = mpsc::channel(CHANGES_MAX);
+        let contact = Contact::new(metrics.conditions().clone());
         let metrics = Metrics::register(metrics);
         let desk = Self {
-            outbox: Arc::new(Outbox::new(config, ledger, metrics, changes)),
+            outbox: Arc::new(Outbox::new(config, ledger, metrics, contact, changes)),
             admission: Admission::new(config.in_flight_max, config.buyer_per_second),
             scope: scope.clone(),
         };

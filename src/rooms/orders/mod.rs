@@ -14,6 +14,7 @@
 //! Spec: docs/MERCHANTS.md, INTERFACE "Order answers".
 
 mod admission;
+mod contact;
 mod desk;
 mod life;
 mod metrics;

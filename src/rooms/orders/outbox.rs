@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, timeout};
 
+use super::contact::Contact;
 use super::life::{self, Outcome};
 use super::metrics::Metrics;
 use super::sink::Sink;
@@ -46,6 +47,7 @@ pub(super) struct Outbox {
     pub(super) metrics: Arc<Metrics>,
     config: Config,
     sink: Sink,
+    contact: Contact,
     places: Arc<Semaphore>,
     changes: mpsc::Sender<Change>,
 }
@@ -55,6 +57,7 @@ impl Outbox {
         config: &Config,
         ledger: Ledger,
         metrics: Arc<Metrics>,
+        contact: Contact,
         changes: mpsc::Sender<Change>,
     ) -> Self {
         Self {
@@ -62,6 +65,7 @@ impl Outbox {
             metrics,
             config: config.clone(),
             sink: Sink::new(config),
+            contact,
             places: Arc::new(Semaphore::new(config.deliveries_max)),
             changes,
         }
@@ -83,6 +87,7 @@ impl Outbox {
         };
         tokio::select! {
             () = working => {}
+            () = self.contact.watch(&self.sink) => {}
             () = scope.shutdown().requested() => {}
         }
     }
@@ -186,9 +191,10 @@ impl Outbox {
             why: "no answer in time".into(),
             after: None,
         };
-        timeout(longest, self.sink.attempt(order))
-            .await
-            .unwrap_or_else(late)
+        let outcome = timeout(longest, self.sink.attempt(order)).await;
+        let outcome = outcome.unwrap_or_else(late);
+        self.contact.attempted(&outcome);
+        outcome
     }
 
     /// Claims and sends off as many due orders as there are places; true when more may be due.

@@ -40,6 +40,15 @@ impl Sink {
         }
     }
 
+    /// Looks whether somebody is there, without a word of an order. Errors: why not.
+    pub(super) async fn reach(&self) -> Result<(), String> {
+        match self {
+            Self::None => Ok(()),
+            Self::Webhook(sink) => sink.reach().await,
+            Self::Nats(sink) => sink.reach().await,
+        }
+    }
+
     /// Takes `order` to the merchant once, in at most [`Self::timeout`].
     pub(super) async fn attempt(&self, order: &Order) -> Outcome {
         match self {

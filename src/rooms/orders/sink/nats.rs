@@ -32,13 +32,24 @@ impl Sink {
         Duration::from_secs(2 * nats::ANSWER_SECONDS)
     }
 
+    /// Whether the servers are connected.
+    pub(super) async fn reach(&self) -> Result<(), String> {
+        let context = self.context().await?;
+        nats::is_connected(&context.client()).map_err(|error| error.to_string())
+    }
+
+    async fn context(&self) -> Result<&Context, String> {
+        let connect = || nats::connect(&self.config.servers);
+        let context = self.connection.get_or_try_init(connect).await;
+        context.map_err(|error| error.to_string())
+    }
+
     /// With the stream's ack the merchant has the order; he decides through the admin API.
     pub(super) async fn attempt(&self, order: &Order) -> Outcome {
         let later = |why: String| Outcome::Later { why, after: None };
-        let connect = || nats::connect(&self.config.servers);
-        let context = match self.connection.get_or_try_init(connect).await {
+        let context = match self.context().await {
             Ok(context) => context,
-            Err(error) => return later(error.to_string()),
+            Err(why) => return later(why),
         };
         if let Err(error) = nats::is_connected(&context.client()) {
             return later(error.to_string());

@@ -6,6 +6,8 @@ use aws_lc_rs::hmac;
 use bytes::{Bytes, BytesMut};
 use http::header;
 use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::request;
 use crate::hooks::signature;
@@ -57,6 +59,24 @@ impl Sink {
 
     pub(super) const fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Whether somebody accepts connections at the address; nothing is sent.
+    pub(super) async fn reach(&self) -> Result<(), String> {
+        let url = reqwest::Url::parse(&self.url).ok();
+        let place = url
+            .as_ref()
+            .and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+        let Some((host, port)) = place else {
+            return Err("the address of the webhook cannot be used".into());
+        };
+        // As URLs write IPv6 addresses.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        match timeout(self.timeout, TcpStream::connect((host, port))).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("no connection: {}", error.kind())),
+            Err(_) => Err("no connection in time".into()),
+        }
     }
 
     pub(super) async fn attempt(&self, order: &Order) -> Outcome {

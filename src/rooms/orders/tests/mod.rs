@@ -75,6 +75,20 @@ impl Shop {
         (text("key"), text("state"))
     }
 
+    /// What is said of a condition, once it is raised.
+    async fn condition(&self, name: &str) -> String {
+        let raised = async {
+            loop {
+                let all = self.metrics.conditions().all();
+                if let Some(found) = all.into_iter().find(|found| found.name == name) {
+                    return found.detail;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(WAIT, raised).await.expect("a condition in time")
+    }
+
     /// The value of a metric without labels.
     fn metric(&self, name: &str) -> String {
         let text = self.metrics.encode();

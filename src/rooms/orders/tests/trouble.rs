@@ -27,6 +27,37 @@ async fn failing_merchant_is_tried_again_under_the_same_key() {
 }
 
 #[tokio::test]
+async fn merchant_who_is_not_there_is_told_of_before_the_first_order() {
+    let mut config = with(&Merchant::open(|_: &str, _| CONFIRMED).await);
+    if let Some(webhook) = &mut config.webhook {
+        // The reserved port, at which nobody listens.
+        webhook.url = "http://127.0.0.1:1/orders".into();
+    }
+    let shop = Shop::open(&config, None).await;
+    let told = shop.condition("merchant").await;
+    assert!(told.contains("no connection"), "{told}");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn merchant_who_takes_nothing_is_told_of_until_he_does() {
+    let manner = |_: &str, attempt| match attempt {
+        1..=7 => Deed::Answer(503, ""),
+        _ => CONFIRMED,
+    };
+    let merchant = Merchant::open(manner).await;
+    let mut config = with(&merchant);
+    config.retry_ms = 50;
+    let mut shop = Shop::open(&config, None).await;
+    shop.submit("key-0001").await;
+    let told = shop.condition("merchant").await;
+    assert!(told.contains("HTTP 503"), "{told}");
+    assert_eq!(shop.next().await, pair("key-0001", "confirmed"));
+    assert!(shop.metrics.conditions().all().is_empty());
+    shop.close().await;
+}
+
+#[tokio::test]
 async fn order_that_hangs_holds_up_no_other() {
     let manner = |key: &str, attempt| match (key, attempt) {
         ("key-hang", 1) => Deed::Hang,
