@@ -5,12 +5,28 @@ use rushlane::media::RoomName;
 use rushlane::node::config::{Fault, Source};
 
 use crate::capacity::Forecast;
+use crate::gates::Own;
+use crate::link::Profile;
 use crate::scenario::{ACTORS_MAX, Arrival, Fleet, Protocol, RATE_MAX, SECONDS_MAX, Scenario};
+use crate::web::Http;
+
+/// The slowest link, in kbit/s: a datagram takes seconds.
+const RATE_KBITS_MIN: f64 = 8.0;
+/// The fastest one: beyond it, it is this machine that is measured.
+const RATE_KBITS_MAX: f64 = 1_000_000.0;
+/// The least send buffer, in bytes: a few pictures.
+const SEND_BUFFER_MIN: u32 = 16_384;
+/// Steps, and blackouts, of a link.
+const SCHEDULE_MAX: usize = 1000;
+/// The greatest limit of a gate: an hour in milliseconds.
+const LIMIT_MAX: f64 = 3_600_000.0;
 
 /// What the values mean.
 pub(crate) struct Check<'a> {
     source: &'a Source<'a>,
     pub(crate) faults: Vec<Fault>,
+    /// Machines that share the load.
+    pub(crate) machines: u32,
 }
 
 impl<'a> Check<'a> {
@@ -18,6 +34,7 @@ impl<'a> Check<'a> {
         Self {
             source,
             faults: Vec::new(),
+            machines: 1,
         }
     }
 
@@ -35,12 +52,20 @@ impl<'a> Check<'a> {
     pub(crate) fn meaning(&mut self, scenario: &Scenario, fleet_follows: bool) {
         let seconds = f64::from(scenario.seconds);
         self.number(seconds, 1.0, SECONDS_MAX.into(), &["seconds"]);
-        self.number(scenario.rate_max, 1.0, RATE_MAX, &["rate_max"]);
+        self.number(
+            scenario.rate_max,
+            self.machines.into(),
+            RATE_MAX,
+            &["rate_max"],
+        );
         match (&scenario.fleet, &scenario.local) {
-            (Some(fleet), None) => self.fleet(fleet, &["fleet"]),
+            (Some(fleet), None) => self.fleet(fleet, &["fleet"], scenario),
             (None, Some(local)) => {
                 self.number(local.relays.into(), 0.0, 4.0, &["local", "relays"]);
                 self.number(local.edges.into(), 1.0, 8.0, &["local", "edges"]);
+                let bytes = local.send_buffer_bytes.unwrap_or(SEND_BUFFER_MIN);
+                let path = ["local", "send_buffer_bytes"];
+                self.number(bytes.into(), SEND_BUFFER_MIN.into(), 16e6, &path);
             }
             (None, None) if fleet_follows => {}
             (Some(_), Some(_)) => self.must(false, &["local"], "there is a [fleet] already"),
@@ -59,6 +84,9 @@ impl<'a> Check<'a> {
             &[],
             "nobody comes: name [viewers.X], [members.X] or [buyers.X]",
         );
+        for (name, link) in &scenario.links {
+            self.link(name, link, seconds);
+        }
         self.people(scenario, seconds);
         if let Some(forecast) = &scenario.forecast {
             self.forecast(forecast);
@@ -88,31 +116,34 @@ impl<'a> Check<'a> {
     }
 
     fn people(&mut self, scenario: &Scenario, seconds: f64) {
-        let mut actors = 0;
+        let (mut actors, most) = (0_u32, ACTORS_MAX.saturating_mul(self.machines));
         for (name, viewers) in &scenario.viewers {
             let path = |key| ["viewers", name.as_str(), key];
             self.room(&viewers.room, &path("room"));
-            self.number(viewers.count.into(), 1.0, ACTORS_MAX.into(), &path("count"));
+            self.number(viewers.count.into(), 1.0, most.into(), &path("count"));
             self.arrival(&viewers.arrival, seconds, "viewers", name);
             let message = "HTTP-FLV viewers speak HTTP/1.1 here";
-            let fits = !(viewers.http2 && viewers.protocol == Protocol::Flv);
-            self.must(fits, &path("http2"), message);
-            actors += viewers.count;
+            let fits = viewers.http == Http::One || viewers.protocol != Protocol::Flv;
+            self.must(fits, &path("http"), message);
+            self.behind(scenario, viewers.link.as_deref(), &path("link"));
+            self.own_gates(viewers.gates, name);
+            actors = actors.saturating_add(viewers.count);
         }
         for (name, members) in &scenario.members {
             let path = |key| ["members", name.as_str(), key];
             self.room(&members.room, &path("room"));
-            self.number(members.count.into(), 1.0, ACTORS_MAX.into(), &path("count"));
-            let most = scenario.rate_max;
+            self.number(members.count.into(), 1.0, most.into(), &path("count"));
+            let rate = scenario.rate_max;
             let comments = path("comments_per_second");
-            self.number(members.comments_per_second, 0.0, most, &comments);
+            self.number(members.comments_per_second, 0.0, rate, &comments);
             let likes = path("like_batches_per_second");
-            self.number(members.like_batches_per_second, 0.0, most, &likes);
+            self.number(members.like_batches_per_second, 0.0, rate, &likes);
             self.arrival(&members.arrival, seconds, "members", name);
-            actors += members.count;
+            self.behind(scenario, members.link.as_deref(), &path("link"));
+            actors = actors.saturating_add(members.count);
         }
-        let message = format!("{actors} viewers and members: use {ACTORS_MAX} at most");
-        self.must(actors <= ACTORS_MAX, &[], &message);
+        let message = format!("{actors} viewers and members: use {most} at most");
+        self.must(actors <= most, &[], &message);
         for (name, buyers) in &scenario.buyers {
             let path = |key| ["buyers", name.as_str(), key];
             self.room(&buyers.room, &path("room"));
@@ -128,6 +159,66 @@ impl<'a> Check<'a> {
                 300.0,
                 &path("patience_seconds"),
             );
+        }
+    }
+
+    fn behind(&mut self, scenario: &Scenario, link: Option<&str>, path: &[&str]) {
+        let Some(link) = link else {
+            return;
+        };
+        let names: Vec<&str> = scenario.links.keys().map(String::as_str).collect();
+        let message = match names.as_slice() {
+            [] => format!("{link:?}: there are no [links]"),
+            names => format!("{link:?}: use one of {}", names.join(", ")),
+        };
+        self.must(scenario.links.contains_key(link), path, &message);
+    }
+
+    fn own_gates(&mut self, own: Option<Own>, name: &str) {
+        for (key, limit) in own.iter().flat_map(Own::set) {
+            self.number(limit, 0.0, LIMIT_MAX, &["viewers", name, "gates", key]);
+        }
+    }
+
+    fn link(&mut self, name: &str, link: &Profile, seconds: f64) {
+        let path = |key| ["links", name, key];
+        for (key, value, least, most) in [
+            (
+                "rate_kbits",
+                link.rate_kbits,
+                RATE_KBITS_MIN,
+                RATE_KBITS_MAX,
+            ),
+            ("rtt_ms", link.rtt_ms, 0.0, 5000.0),
+            ("jitter_ms", link.jitter_ms, 0.0, 5000.0),
+            ("loss_percent", link.loss_percent, 0.0, 50.0),
+            ("reorder_percent", link.reorder_percent, 0.0, 50.0),
+            ("queue_kbytes", link.queue_kbytes, 2.0, 16_000.0),
+        ] {
+            self.number(value, least, most, &path(key));
+        }
+        let few = link.steps.len().max(link.blackouts.len()) <= SCHEDULE_MAX;
+        let message = format!("use {SCHEDULE_MAX} steps and as many blackouts at most");
+        self.must(few, &["links", name], &message);
+        let (mut free_at, mut last_at) = (0.0, -1.0);
+        for blackout in &link.blackouts {
+            self.number(blackout.at_seconds, 0.0, seconds, &path("blackouts"));
+            self.number(blackout.for_seconds, 0.01, 3600.0, &path("blackouts"));
+            let message = "begins before the one above it has ended";
+            self.must(blackout.at_seconds >= free_at, &path("blackouts"), message);
+            free_at = blackout.at_seconds + blackout.for_seconds;
+        }
+        for step in &link.steps {
+            self.number(step.at_seconds, 0.0, seconds, &path("steps"));
+            self.number(
+                step.rate_kbits,
+                RATE_KBITS_MIN,
+                RATE_KBITS_MAX,
+                &path("steps"),
+            );
+            let message = "steps stand in the order of time";
+            self.must(step.at_seconds > last_at, &path("steps"), message);
+            last_at = step.at_seconds;
         }
     }
 
@@ -164,10 +255,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    pub(crate) fn fleet(&mut self, fleet: &Fleet, path: &[&str]) {
+    /// `path`: where the fleet stands in its file; `scenario`: who comes to it.
+    pub(crate) fn fleet(&mut self, fleet: &Fleet, path: &[&str], scenario: &Scenario) {
         let lists = [
             ("origins", &fleet.origins, &["rtmp"][..]),
             ("edges", &fleet.edges, &["http", "https"]),
+            ("https_edges", &fleet.https_edges, &["https"]),
             ("admins", &fleet.admins, &["http", "https"]),
         ];
         for (key, list, schemes) in lists {
@@ -183,5 +276,17 @@ impl<'a> Check<'a> {
         }
         let place = [path, &["edges"]].concat();
         self.must(!fleet.edges.is_empty(), &place, "there is no edge");
+        let mut groups = scenario.viewers.iter();
+        let over_quic = groups.find(|(_, group)| group.http == Http::Three);
+        let mut edges = fleet.https_edges.iter().chain(&fleet.edges);
+        if let Some((name, _)) = over_quic {
+            let has_tls = edges.any(|edge| edge.starts_with("https:"));
+            let message = format!("viewers.{name} speak HTTP/3: name the https_edges");
+            self.must(has_tls, &place, &message);
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "check_test.rs"]
+mod tests;

@@ -1,10 +1,11 @@
 //! The timeline of a run: every second, what groups measured, what nodes say, how this machine is.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::actors::Ground;
+use crate::crew::Crew;
 use crate::machine::{self, Meter};
 use crate::pace::Pace;
 use crate::report::{Group, Node, Own, Second};
@@ -49,19 +50,23 @@ pub struct Collected {
 
 impl Timeline {
     /// For these groups and nodes.
-    pub fn new(grounds: &[Ground], scraper: Scraper, seconds: u32) -> anyhow::Result<Self> {
+    pub fn new(
+        tallies: Vec<(String, Tally)>,
+        scraper: Scraper,
+        seconds: u32,
+    ) -> anyhow::Result<Self> {
         let bar = ProgressBar::new(seconds.into());
         let style = "{elapsed_precise} {bar:30.cyan/dim} {pos}/{len} s  {msg}";
         bar.set_style(ProgressStyle::with_template(style)?);
-        let track = |ground: &Ground| Track {
-            name: ground.name.to_string(),
-            tally: ground.tally.clone(),
+        let track = |(name, tally)| Track {
+            name,
+            tally,
             total: Book::default(),
             seconds: Vec::new(),
             present: 0,
         };
         Ok(Self {
-            tracks: grounds.iter().map(track).collect(),
+            tracks: tallies.into_iter().map(track).collect(),
             nodes: scraper.nodes.iter().map(|_| Vec::new()).collect(),
             scraper,
             meter: Meter::default(),
@@ -70,23 +75,37 @@ impl Timeline {
         })
     }
 
-    /// Collects until the load is over; may be dropped at any second.
-    pub async fn follow(&mut self, pace: &Pace) {
+    /// Collects until the load is over, what the workers of `crew` tell too; may be dropped at any
+    /// second.
+    pub async fn follow(&mut self, pace: &Pace, crew: Option<&Crew>) {
         // What was used before the load is not the load's.
         self.meter.look(1.0);
         self.scraper.look().await;
-        for second in 1.. {
-            if !pace.until(Duration::from_secs(second)).await {
+        for second in 1_u32.. {
+            let goes_on = pace.until(Duration::from_secs(second.into())).await;
+            if !goes_on {
                 pace.end().await;
-                return self.second(pace).await;
             }
-            self.second(pace).await;
+            self.second(pace, crew.map(|crew| (crew, second))).await;
+            if !goes_on {
+                return;
+            }
         }
     }
 
-    async fn second(&mut self, pace: &Pace) {
-        self.take();
-        let looks = self.scraper.look().await;
+    async fn second(&mut self, pace: &Pace, told: Option<(&Crew, u32)>) {
+        let looks = match told {
+            None => {
+                self.take();
+                self.scraper.look().await
+            }
+            Some((crew, second)) => {
+                let looks = self.scraper.look();
+                let looks = tokio::join!(looks, crew.told(second)).0;
+                self.take();
+                looks
+            }
+        };
         for (seconds, look) in self.nodes.iter_mut().zip(looks) {
             seconds.push(look);
         }
@@ -102,7 +121,7 @@ impl Timeline {
         for track in &mut self.tracks {
             let book = track.tally.take();
             track.total.add(&book);
-            track.present += book.count(Count::Present);
+            track.present = track.present.saturating_add(book.count(Count::Present));
             let pair = |measure| Some([book.ms(measure, 0.5)?, book.ms(measure, 0.95)?]);
             track.seconds.push(Second {
                 present: track.present,
@@ -198,6 +217,21 @@ fn group(name: &str, book: &Book, seconds: Vec<Second>) -> Group {
         times: Measure::ALL.iter().filter_map(times).collect(),
         counts: book.told(),
     }
+}
+
+/// What nodes said is wrong with them, `NAME of NODE`; `None` when none of them said anything.
+#[must_use]
+pub fn conditions(nodes: &[Node]) -> Option<BTreeSet<String>> {
+    let mut looks = nodes
+        .iter()
+        .flat_map(|node| node.seconds.iter().flatten().map(move |look| (node, look)))
+        .peekable();
+    looks.peek()?;
+    let told = looks.flat_map(|(node, look)| {
+        let names = look.conditions.iter();
+        names.map(move |name| format!("{name} of {}", node.name))
+    });
+    Some(told.collect())
 }
 
 /// The budget of a node that was spent furthest: whose, how far, and in which second.

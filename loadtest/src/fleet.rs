@@ -12,6 +12,7 @@ use reqwest::Url;
 use rushlane::runtime::clock;
 
 use crate::mark::Signer;
+use crate::run::Options;
 use crate::scenario::{Fleet, Local};
 
 /// How long a node may take to start.
@@ -30,6 +31,8 @@ pub struct Targets {
     pub origins: Vec<Url>,
     /// Where everybody else comes to.
     pub edges: Vec<Url>,
+    /// The edges with TLS, for those who need it.
+    pub https_edges: Vec<Url>,
     /// Admin ports, with the names of their nodes.
     pub admins: Vec<(String, Url)>,
     /// Accept certificates of unknown authorities.
@@ -40,10 +43,16 @@ impl Targets {
     /// A given fleet; nodes are called by the addresses of their admin ports.
     pub fn given(fleet: &Fleet) -> anyhow::Result<Self> {
         let urls = |list: &[String]| list.iter().map(|url| url.parse()).collect::<Result<_, _>>();
-        let admins: Vec<Url> = urls(&fleet.admins)?;
+        let (edges, admins): (Vec<Url>, Vec<Url>) = (urls(&fleet.edges)?, urls(&fleet.admins)?);
+        let mut https_edges: Vec<Url> = urls(&fleet.https_edges)?;
+        if https_edges.is_empty() {
+            let https = edges.iter().filter(|edge| edge.scheme() == "https");
+            https_edges.extend(https.cloned());
+        }
         Ok(Self {
             origins: urls(&fleet.origins)?,
-            edges: urls(&fleet.edges)?,
+            https_edges,
+            edges,
             admins: admins
                 .into_iter()
                 .map(|url| (url.authority().to_owned(), url))
@@ -54,8 +63,13 @@ impl Targets {
 }
 
 impl<'a> Ground<'a> {
-    /// An empty folder with certificates and a key; answers the file of the key too.
-    fn prepare(binary: &'a Path, folder: &Path) -> anyhow::Result<(Self, PathBuf)> {
+    /// An empty folder with certificates and, where none is `given`, a key; answers the file of the
+    /// key too.
+    fn prepare(
+        binary: &'a Path,
+        folder: &Path,
+        given: Option<&Path>,
+    ) -> anyhow::Result<(Self, PathBuf)> {
         let shown = binary.display();
         let found = binary.is_file();
         ensure!(
@@ -68,15 +82,15 @@ impl<'a> Ground<'a> {
         }
         fs::create_dir_all(&folder)?;
         let folder = folder.canonicalize()?;
-        let key = folder.join("load.key");
-        let secret = KeyPair::generate()?
-            .serialize_pem()
-            .replace(['\n', ' '], "");
-        fs::write(&key, format!("load:{secret}\n"))?;
-        let tls = certificates(&folder)?;
+        let key = match given {
+            Some(given) => given.canonicalize()?,
+            None => new_key(&folder)?,
+        };
+        let (authority, identity) = certificates(&folder)?;
         let this = Self {
             binary,
-            shared: format!("{tls}[[auth.keys]]\nfile = {key:?}\n"),
+            shared: format!("{authority}{identity}[[auth.keys]]\nfile = {key:?}\n"),
+            identity,
             folder,
         };
         Ok((this, key))
@@ -97,15 +111,22 @@ struct Ground<'a> {
     binary: &'a Path,
     folder: PathBuf,
     shared: String,
+    /// The certificate that nodes show to each other, and edges to viewers.
+    identity: String,
 }
 
 impl Running {
-    /// Starts the nodes of `local` from `binary`, with logs in `folder`, and waits for them.
-    pub async fn start(local: &Local, binary: &Path, folder: &Path) -> anyhow::Result<Self> {
-        let (ground, key) = Ground::prepare(binary, folder)?;
+    /// Starts the nodes of `local` as `options` say, and waits for them.
+    pub async fn start(local: &Local, options: &Options) -> anyhow::Result<Self> {
+        let given = options.key_file.as_deref();
+        let (ground, key) = Ground::prepare(&options.rushlane, &options.folder, given)?;
         let mut this = Self {
             nodes: Vec::new(),
-            targets: Targets::default(),
+            targets: Targets {
+                // The fleet's own authority is as old as its folder.
+                insecure: true,
+                ..Targets::default()
+            },
             signer: Signer::open(Some(&key))?,
         };
         let mut parents = vec![this.origin(&ground)?];
@@ -122,15 +143,23 @@ impl Running {
             parents = relays;
         }
         for number in 1..=local.edges {
-            let port = free_port()?;
+            let (port, secure) = (free_port()?, free_port()?);
             // Each edge has another relay as its first parent.
             parents.rotate_left(1);
             let relay = format!("listen = \"off\"\nparents = {}", list(&parents));
-            let listen = format!("listen = \"127.0.0.1:{port}\"\ntls_listen = \"off\"\n");
-            let rest = format!("[http]\n{listen}{NO_LIMITS}{ROOM_LIMITS}");
+            let listen = format!(
+                "listen = \"127.0.0.1:{port}\"\ntls_listen = \"127.0.0.1:{secure}\"\n{}",
+                ground.identity
+            );
+            let buffer = local.send_buffer_bytes;
+            let buffer = buffer.map(|bytes| format!("send_buffer_bytes = {bytes}\n"));
+            let buffer = buffer.unwrap_or_default();
+            let rest = format!("[http]\n{listen}{buffer}{NO_LIMITS}{ROOM_LIMITS}");
             this.node(&ground, &format!("edge-{number}"), &relay, &rest)?;
             let edge = format!("http://127.0.0.1:{port}").parse()?;
             this.targets.edges.push(edge);
+            let secure = format!("https://127.0.0.1:{secure}").parse()?;
+            this.targets.https_edges.push(secure);
         }
         this.wait().await?;
         Ok(this)
@@ -224,6 +253,15 @@ impl Drop for Running {
     }
 }
 
+fn new_key(folder: &Path) -> anyhow::Result<PathBuf> {
+    let key = folder.join("load.key");
+    let secret = KeyPair::generate()?
+        .serialize_pem()
+        .replace(['\n', ' '], "");
+    fs::write(&key, format!("load:{secret}\n"))?;
+    Ok(key)
+}
+
 fn list(ports: &[u16]) -> String {
     let parents: Vec<String> = ports
         .iter()
@@ -232,8 +270,8 @@ fn list(ports: &[u16]) -> String {
     format!("[{}]", parents.join(", "))
 }
 
-/// An authority and a certificate for the relay; the keys that name them in a configuration.
-fn certificates(folder: &Path) -> anyhow::Result<String> {
+/// An authority and a certificate of it; the keys that name each in a configuration.
+fn certificates(folder: &Path) -> anyhow::Result<(String, String)> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -244,12 +282,10 @@ fn certificates(folder: &Path) -> anyhow::Result<String> {
     fs::write(path("authority.pem"), issuer.pem())?;
     fs::write(path("node.pem"), leaf.pem())?;
     fs::write(path("node.key"), key.serialize_pem())?;
-    Ok(format!(
-        "ca = {:?}\ncertificate = {:?}\nkey = {:?}\n",
-        path("authority.pem"),
-        path("node.pem"),
-        path("node.key")
-    ))
+    let authority = format!("ca = {:?}\n", path("authority.pem"));
+    let (certificate, key) = (path("node.pem"), path("node.key"));
+    let identity = format!("certificate = {certificate:?}\nkey = {key:?}\n");
+    Ok((authority, identity))
 }
 
 /// A port that is free now, for TCP and most likely for UDP.

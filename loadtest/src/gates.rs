@@ -1,8 +1,11 @@
 //! What must hold for GO. Formulas stand beside each figure, Chinese and Western (R6.6).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::actors::Books;
+use crate::scenario::Viewers;
 use crate::tally::{Book, Count, Measure};
 
 /// The limits; defaults from the target sheet and the gate list of the requirements (R12.4b).
@@ -21,8 +24,10 @@ pub struct Gates {
     pub live_p95_ms: f64,
     /// From the last picture of a part to its playlist, 99th percentile, in milliseconds.
     pub wake_p99_ms: f64,
-    /// Parts that were promised and did not come.
+    /// Parts that were promised and did not come, or not whole.
     pub part_gaps: f64,
+    /// Pictures that were left out between others of one connection, in percent.
+    pub pictures_lost_percent: f64,
     /// From a planned comment to another member, 95th percentile, in milliseconds.
     pub comment_p95_ms: f64,
     /// From a planned order to its answer, 99th percentile, in milliseconds.
@@ -38,6 +43,8 @@ pub struct Gates {
     /// How far a node may spend any of its budgets, as a mean of five seconds. 0.87 of 75 % of the
     /// processors is 65 % of them.
     pub budget_spent: f64,
+    /// Things that nodes said are wrong with them: a merchant who is not there, a full disk.
+    pub conditions: f64,
 }
 
 impl Default for Gates {
@@ -50,6 +57,7 @@ impl Default for Gates {
             live_p95_ms: 3000.0,
             wake_p99_ms: 50.0,
             part_gaps: 0.0,
+            pictures_lost_percent: 0.1,
             comment_p95_ms: 500.0,
             ack_p99_ms: 200.0,
             orders_lost: 0.0,
@@ -57,7 +65,51 @@ impl Default for Gates {
             orders_given_up: 0.0,
             error_percent: 1.0,
             budget_spent: 0.87,
+            conditions: 0.0,
         }
+    }
+}
+
+/// Limits of one group of viewers in place of the common ones, each at most.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Own {
+    /// As [`Gates::start_p95_ms`].
+    pub start_p95_ms: Option<f64>,
+    /// As [`Gates::start_failure_percent`].
+    pub start_failure_percent: Option<f64>,
+    /// As [`Gates::stalls_per_100_s`].
+    pub stalls_per_100_s: Option<f64>,
+    /// As [`Gates::stall_percent`].
+    pub stall_percent: Option<f64>,
+    /// As [`Gates::live_p95_ms`].
+    pub live_p95_ms: Option<f64>,
+    /// As [`Gates::wake_p99_ms`].
+    pub wake_p99_ms: Option<f64>,
+    /// As [`Gates::part_gaps`].
+    pub part_gaps: Option<f64>,
+    /// As [`Gates::pictures_lost_percent`].
+    pub pictures_lost_percent: Option<f64>,
+    /// As [`Gates::error_percent`].
+    pub error_percent: Option<f64>,
+}
+
+impl Own {
+    /// Names and limits of what is set.
+    pub fn set(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let all = [
+            ("start_p95_ms", self.start_p95_ms),
+            ("start_failure_percent", self.start_failure_percent),
+            ("stalls_per_100_s", self.stalls_per_100_s),
+            ("stall_percent", self.stall_percent),
+            ("live_p95_ms", self.live_p95_ms),
+            ("wake_p99_ms", self.wake_p99_ms),
+            ("part_gaps", self.part_gaps),
+            ("pictures_lost_percent", self.pictures_lost_percent),
+            ("error_percent", self.error_percent),
+        ];
+        all.into_iter()
+            .filter_map(|(name, limit)| Some((name, limit?)))
     }
 }
 
@@ -88,6 +140,8 @@ impl Gate {
 pub struct Evidence<'a> {
     /// Groups and what they measured over the whole run.
     pub groups: &'a [(String, Book)],
+    /// Who watched: groups with limits of their own are judged apart.
+    pub viewers: &'a BTreeMap<String, Viewers>,
     /// All groups together.
     pub all: &'a Book,
     /// The books, where there were buyers.
@@ -96,14 +150,30 @@ pub struct Evidence<'a> {
     pub doubled: Option<f64>,
     /// The node and budget that was spent furthest, and how far.
     pub spent: Option<(String, f64)>,
+    /// What nodes said is wrong, `NAME of NODE`; `None`: no node was asked.
+    pub conditions: Option<BTreeSet<String>>,
 }
 
 impl Gates {
     /// All gates with what was found.
     #[must_use]
     pub fn judge(&self, evidence: &Evidence<'_>) -> Vec<Gate> {
-        let mut gates = self.times(evidence);
-        gates.extend(self.plays(evidence.all));
+        let (mut common, mut together, mut apart) = (Vec::new(), Book::default(), Vec::new());
+        for group in evidence.groups {
+            match evidence
+                .viewers
+                .get(&group.0)
+                .and_then(|viewers| viewers.gates)
+            {
+                Some(own) => apart.extend(self.judge_apart(group, own)),
+                None => {
+                    together.add(&group.1);
+                    common.push(group);
+                }
+            }
+        }
+        let mut gates = self.times(&common);
+        gates.extend(self.plays(&together));
         gates.extend(self.sales(evidence));
         let (whose, value) = evidence.spent.clone().unzip();
         gates.push(Gate {
@@ -113,13 +183,38 @@ impl Gates {
             limit: self.budget_spent,
             whose: whose.unwrap_or_default(),
         });
+        let wrong = evidence.conditions.as_ref();
+        let names = wrong.map(|wrong| wrong.iter().cloned().collect::<Vec<_>>().join(", "));
+        gates.push(Gate {
+            name: "conditions",
+            formula: "what nodes said is wrong with them (rushlane_node_condition)",
+            value: wrong.map(|wrong| wrong.len() as f64),
+            limit: self.conditions,
+            whose: names.unwrap_or_default(),
+        });
+        gates.extend(apart);
         gates
     }
 
-    fn times(&self, evidence: &Evidence<'_>) -> Vec<Gate> {
+    /// What a group measured that has limits of its own; the others are the common ones.
+    fn judge_apart(&self, group: &(String, Book), own: Own) -> Vec<Gate> {
+        let mut gates = self.times(&[group]);
+        gates.extend(self.plays(&group.1));
+        gates.retain(|gate| gate.value.is_some());
+        for gate in &mut gates {
+            let limit = own.set().find(|(name, _)| *name == gate.name);
+            gate.limit = limit.map_or(gate.limit, |(_, limit)| limit);
+            gate.whose.clone_from(&group.0);
+        }
+        gates
+    }
+
+    fn times(&self, groups: &[&(String, Book)]) -> Vec<Gate> {
         let worst = |measure, quantile| {
-            let groups = evidence.groups.iter();
-            let of = groups.filter_map(|(name, book)| Some((name, book.ms(measure, quantile)?)));
+            let of = groups.iter().filter_map(|group| {
+                let (name, book) = *group;
+                Some((name, book.ms(measure, quantile)?))
+            });
             of.max_by(|a, b| a.1.total_cmp(&b.1))
                 .map(|(name, ms)| (name.clone(), ms))
                 .unzip()
@@ -175,6 +270,8 @@ impl Gates {
         let stalled = share(count(Count::StalledUs), watched, 100.0);
         let failed = share(count(Count::StartsFailed), count(Count::Plays), 100.0);
         let gaps = (watched > 0.0).then(|| count(Count::PartGaps));
+        let left_out = count(Count::PicturesLost);
+        let lost = share(left_out, count(Count::Pictures) + left_out, 100.0);
         let errors = share(count(Count::Errors), count(Count::Requests), 100.0);
         vec![
             gate(
@@ -197,9 +294,15 @@ impl Gates {
             ),
             gate(
                 "part_gaps",
-                "parts promised that did not come",
+                "parts promised that did not come, or not whole",
                 gaps,
                 self.part_gaps,
+            ),
+            gate(
+                "pictures_lost_percent",
+                "pictures left out / (pictures + left out) × 100, within connections",
+                lost,
+                self.pictures_lost_percent,
             ),
             gate(
                 "error_percent",
@@ -220,9 +323,10 @@ impl Gates {
         };
         let lost = evidence
             .books
-            .map(|books| (books.lost + books.changed) as f64);
+            .map(|books| books.lost.saturating_add(books.changed) as f64);
         let all = evidence.all;
-        let given_up = (all.count(Count::Orders) - all.count(Count::OrdersAcked)) as f64;
+        let acked = all.count(Count::OrdersAcked);
+        let given_up = all.count(Count::Orders).saturating_sub(acked) as f64;
         vec![
             gate(
                 "orders_lost",
@@ -269,10 +373,12 @@ mod tests {
         };
         let evidence = Evidence {
             groups: &groups,
+            viewers: &BTreeMap::new(),
             all: &Book::default(),
             books: Some(books),
             doubled: None,
             spent: None,
+            conditions: Some(BTreeSet::from(["merchant of origin".to_owned()])),
         };
         let gates = Gates::default().judge(&evidence);
         let failed: Vec<(&str, &str)> = gates
@@ -280,7 +386,30 @@ mod tests {
             .filter(|g| !g.holds())
             .map(|g| (g.name, &*g.whose))
             .collect();
-        assert_eq!(failed, [("start_p95_ms", "slow"), ("orders_lost", "")]);
+        let wanted = [
+            ("start_p95_ms", "slow"),
+            ("orders_lost", ""),
+            ("conditions", "merchant of origin"),
+        ];
+        assert_eq!(failed, wanted);
+        let lenient = Viewers {
+            gates: Some(Own {
+                start_p95_ms: Some(3000.0),
+                ..Own::default()
+            }),
+            ..Viewers::default()
+        };
+        let evidence = Evidence {
+            viewers: &[("slow".to_owned(), lenient)].into(),
+            ..evidence
+        };
+        let apart = Gates::default().judge(&evidence);
+        let starts: Vec<(&str, f64)> = apart
+            .iter()
+            .filter(|gate| gate.name == "start_p95_ms" && gate.holds())
+            .map(|gate| (&*gate.whose, gate.limit))
+            .collect();
+        assert_eq!(starts, [("quick", 1000.0), ("slow", 3000.0)]);
         let unmeasured = gates
             .iter()
             .find(|gate| gate.name == "live_p95_ms")

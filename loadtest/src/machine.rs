@@ -6,6 +6,7 @@ use rushlane::runtime::process;
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::Scenario;
+use crate::share::Share;
 
 /// Descriptors beside the load: the runtime, logs, the admin ports.
 const FILES_BESIDE: u64 = 64;
@@ -31,8 +32,9 @@ impl Default for Config {
     }
 }
 
-/// Fails when the scenario needs more than this machine gives, with the command that helps.
-pub fn check(scenario: &Scenario) -> Result<(), String> {
+/// Fails when its share of the scenario needs more than this machine gives, with the command that
+/// helps.
+pub fn check(scenario: &Scenario, share: Share) -> Result<(), String> {
     let edges = match (&scenario.local, &scenario.fleet) {
         (Some(local), _) => u64::from(local.edges),
         (None, Some(fleet)) => fleet.edges.len() as u64,
@@ -41,7 +43,8 @@ pub fn check(scenario: &Scenario) -> Result<(), String> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let files = files_max(&read("/proc/self/limits")).unwrap_or(u64::MAX);
     let ports = ports(&read("/proc/sys/net/ipv4/ip_local_port_range")).unwrap_or(u64::MAX);
-    fits(scenario.sockets(), edges, files, ports)
+    let sockets = scenario.sockets().div_ceil(share.machines().into());
+    fits(sockets, edges, files, ports)
 }
 
 fn fits(sockets: u64, edges: u64, files: u64, ports: u64) -> Result<(), String> {
@@ -87,7 +90,7 @@ pub struct Meter {
 }
 
 /// What one look found.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Look {
     /// How busy all processors were, in percent.
     pub cpu_percent: f64,

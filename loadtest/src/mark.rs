@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use rushlane::auth::{self, Claims, Key, ROOM_ANY, Scope};
 use rushlane::protocol::interact::Role;
 use rushlane::runtime::clock;
@@ -19,6 +20,16 @@ impl Signer {
     pub fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         let key = path.map(Key::load).transpose()?;
         Ok(Self(key.map(Arc::new)))
+    }
+
+    /// What tells two keys apart and nothing of them; `None` without a key.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<String> {
+        let claims = claims(Scope::Load, ROOM_ANY, "fingerprint", 0);
+        let signed = auth::sign(self.0.as_ref()?, &claims);
+        let digest = digest::digest(&digest::SHA256, signed.as_bytes());
+        let half = digest.as_ref().iter().take(16);
+        Some(half.map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// `?token=...` for one purpose; empty without a key.
@@ -57,18 +68,22 @@ impl Signer {
     }
 
     fn token(&self, scope: Scope, room: &str, sub: &str) -> Option<String> {
-        let claims = Claims {
-            kid: "".into(),
-            scope,
-            room: room.into(),
-            sub: sub.into(),
-            name: "".into(),
-            role: Role::Buyer,
-            nbf_s: 0,
-            exp_s: clock::unix_us() / 1_000_000 + TTL_SECONDS,
-            jti: "".into(),
-            ip: None,
-        };
+        let claims = claims(scope, room, sub, clock::unix_us() / 1_000_000 + TTL_SECONDS);
         self.0.as_ref().map(|key| auth::sign(key, &claims))
+    }
+}
+
+fn claims(scope: Scope, room: &str, sub: &str, exp_s: i64) -> Claims {
+    Claims {
+        kid: "".into(),
+        scope,
+        room: room.into(),
+        sub: sub.into(),
+        name: "".into(),
+        role: Role::Buyer,
+        nbf_s: 0,
+        exp_s,
+        jti: "".into(),
+        ip: None,
     }
 }

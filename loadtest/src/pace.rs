@@ -32,10 +32,17 @@ impl Pace {
     #[must_use]
     pub fn starting(after: Duration, length: Duration, rate_max: f64) -> Self {
         let shift = i64::try_from(after.as_micros()).unwrap_or(0);
+        Self::agreed(after, clock::unix_us() + shift, length, rate_max)
+    }
+
+    /// The same for a load of several machines, which agree that it begins at `started_us`,
+    /// microseconds since 1970, by the clock of the run.
+    #[must_use]
+    pub fn agreed(after: Duration, started_us: i64, length: Duration, rate_max: f64) -> Self {
         let empty = || Histogram::new(3).expect("three digits are allowed");
         Self(Arc::new(Inner {
             started: clock::now() + after,
-            started_us: clock::unix_us() + shift,
+            started_us,
             length,
             rate_max,
             spent: Mutex::new((0, 0.0)),
@@ -73,10 +80,22 @@ impl Pace {
         self.0.started_us + i64::try_from(at.as_micros()).unwrap_or(i64::MAX)
     }
 
+    /// When the load starts.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.0.started
+    }
+
     /// Since the start of the load; zero before it.
     #[must_use]
     pub fn now(&self) -> Duration {
         clock::now().saturating_duration_since(self.0.started)
+    }
+
+    /// Actions a second that are never exceeded.
+    #[must_use]
+    pub fn rate_max(&self) -> f64 {
+        self.0.rate_max
     }
 
     /// How long the load lasts.

@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rushlane::node::config::{Fault, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::Forecast;
 use crate::check::Check;
-use crate::gates::Gates;
+use crate::gates::{Gates, Own};
+use crate::link;
 use crate::machine;
+use crate::web::Http;
 
 /// The longest run, in seconds: a soak of a day.
 pub const SECONDS_MAX: u32 = 86_400;
@@ -35,6 +38,8 @@ pub struct Scenario {
     pub local: Option<Local>,
     /// Who publishes.
     pub hosts: BTreeMap<String, Host>,
+    /// What lies between people and the fleet.
+    pub links: BTreeMap<String, link::Profile>,
     /// Who watches.
     pub viewers: BTreeMap<String, Viewers>,
     /// Who talks.
@@ -60,6 +65,7 @@ impl Default for Scenario {
             fleet: None,
             local: None,
             hosts: BTreeMap::new(),
+            links: BTreeMap::new(),
             viewers: BTreeMap::new(),
             members: BTreeMap::new(),
             buyers: BTreeMap::new(),
@@ -79,6 +85,9 @@ pub struct Fleet {
     pub origins: Vec<String>,
     /// Where viewers, members and buyers come to: `http://` or `https://HOST:PORT`.
     pub edges: Vec<String>,
+    /// The edges with TLS, for viewers over HTTP/3: `https://HOST:PORT`. Without any, the `https`
+    /// ones of `edges`.
+    pub https_edges: Vec<String>,
     /// Admin ports, for `/metrics` and the books: `http://HOST:PORT`.
     pub admins: Vec<String>,
     /// Accept certificates of unknown authorities.
@@ -93,6 +102,8 @@ pub struct Local {
     pub relays: u32,
     /// Nodes that viewers come to, 1 to 8.
     pub edges: u32,
+    /// What the kernel of an edge holds of a connection, in bytes; without it, what it likes.
+    pub send_buffer_bytes: Option<u32>,
 }
 
 impl Default for Local {
@@ -100,6 +111,7 @@ impl Default for Local {
         Self {
             relays: 1,
             edges: 2,
+            send_buffer_bytes: None,
         }
     }
 }
@@ -158,10 +170,14 @@ pub struct Viewers {
     pub count: u32,
     /// How.
     pub protocol: Protocol,
-    /// HTTP/2 in place of HTTP/1.1, each viewer on one connection.
-    pub http2: bool,
+    /// The version of HTTP.
+    pub http: Http,
+    /// The link that each of them is behind, one of `[links]`.
+    pub link: Option<String>,
     /// When they come.
     pub arrival: Arrival,
+    /// Limits for these viewers, who are then judged apart.
+    pub gates: Option<Own>,
 }
 
 /// People who talk.
@@ -176,6 +192,8 @@ pub struct Members {
     pub comments_per_second: f64,
     /// Batches of likes of all of them together; each is [`LIKES_PER_BATCH`] taps.
     pub like_batches_per_second: f64,
+    /// The link that each of them is behind, one of `[links]`.
+    pub link: Option<String>,
     /// When they come.
     pub arrival: Arrival,
 }
@@ -227,20 +245,21 @@ pub struct Event {
 }
 
 impl Scenario {
-    /// Reads `path`; `fleet` names a file that replaces its fleet.
+    /// Reads `path`; `fleet` names a file that replaces its fleet, `machines` share the load.
     ///
     /// Errors: every fault, one a line.
-    pub fn load(path: &Path, fleet: Option<&Path>) -> Result<Self, String> {
+    pub fn load(path: &Path, fleet: Option<&Path>, machines: u32) -> Result<Self, String> {
         let read = |path: &Path| {
             std::fs::read_to_string(path)
                 .map_err(|error| format!("{}: cannot be read: {error}", path.display()))
         };
-        let mut scenario = Self::read(&path.display().to_string(), &read(path)?, fleet.is_some())?;
+        let (name, text) = (path.display().to_string(), read(path)?);
+        let mut scenario = Self::read_for(&name, &text, fleet.is_some(), machines)?;
         if let Some(path) = fleet {
             let (name, text) = (path.display().to_string(), read(path)?);
             let (source, fleet, mut faults) = Source::read::<Fleet>(&name, &text, &[]);
             let mut check = Check::new(&source);
-            check.fleet(&fleet, &[]);
+            check.fleet(&fleet, &[], &scenario);
             faults.extend(check.faults);
             join(faults)?;
             (scenario.fleet, scenario.local) = (Some(fleet), None);
@@ -253,9 +272,20 @@ impl Scenario {
 
     /// Reads `text`, called `name` in faults. `fleet_follows`: another file names the fleet.
     pub fn read(name: &str, text: &str, fleet_follows: bool) -> Result<Self, String> {
+        Self::read_for(name, text, fleet_follows, 1)
+    }
+
+    /// The same for a load that so many `machines` share.
+    pub fn read_for(
+        name: &str,
+        text: &str,
+        fleet_follows: bool,
+        machines: u32,
+    ) -> Result<Self, String> {
         let (source, scenario, mut faults) = Source::read::<Self>(name, text, &[]);
         if faults.is_empty() {
             let mut check = Check::new(&source);
+            check.machines = machines;
             check.meaning(&scenario, fleet_follows);
             faults.extend(check.faults);
         }
@@ -268,7 +298,10 @@ impl Scenario {
     pub fn summary(&self) -> String {
         let viewers: u32 = self.viewers.values().map(|group| group.count).sum();
         let members: u32 = self.members.values().map(|group| group.count).sum();
-        let orders: f64 = self.buyers.values().map(Buyers::orders).sum();
+        let orders = self
+            .buyers
+            .values()
+            .fold(0.0, |sum, group| sum + group.orders());
         format!(
             "{}: {} s, {} hosts, {viewers} viewers, {members} members, {orders:.0} orders, \
              at most {} actions/s",
@@ -279,11 +312,17 @@ impl Scenario {
         )
     }
 
+    /// The link of this name.
+    #[must_use]
+    pub fn link(&self, name: Option<&str>) -> Option<Arc<link::Profile>> {
+        self.links.get(name?).cloned().map(Arc::new)
+    }
+
     /// Sockets that it holds at once, at most.
     #[must_use]
     pub fn sockets(&self) -> u64 {
-        let of = |viewers: &Viewers| match (viewers.protocol, viewers.http2) {
-            (Protocol::Hls, false) => 4,
+        let of = |viewers: &Viewers| match (viewers.protocol, viewers.http) {
+            (Protocol::Hls, Http::One) => 4,
             _ => 1,
         };
         let viewers: u64 = self
@@ -330,47 +369,5 @@ impl Local {
             .chain(relays)
             .chain(edges)
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_fault_is_named_with_its_line() {
-        let text = "seconds = 0\nspeed = 3\n[local]\nedges = 99\n\
-                    [viewers.a]\nroom = \"a b\"\ncount = 1\narrival = { over_seconds = 0 }\n";
-        let faults = Scenario::read("x.toml", text, false).unwrap_err();
-        assert!(
-            faults.starts_with("x.toml:2:1: speed: unknown field"),
-            "{faults}"
-        );
-        let text = text.replace("speed = 3\n", "");
-        let faults = Scenario::read("x.toml", &text, false).unwrap_err();
-        let lines: Vec<&str> = faults.lines().collect();
-        assert_eq!(lines.len(), 3, "{faults}");
-        for (line, start) in lines.iter().zip([
-            "x.toml:1:11: seconds: 0: use 1 to 86400",
-            "x.toml:3:9: local.edges: 99: use 1 to 8",
-            "x.toml:5:8: viewers.a.room: ",
-        ]) {
-            assert!(line.starts_with(start), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_missing_clip_and_an_unreachable_target_are_faults() {
-        let text = "[fleet]\nedges = [\"ftp://x\"]\n[hosts.h]\nroom = \"a\"\n\
-                    clip = \"/nowhere.flv\"\n[viewers.a]\nroom = \"a\"\ncount = 1\n\
-                    [events.e]\nkill = \"edge-1\"\n";
-        let faults = Scenario::read("x.toml", text, false).unwrap_err();
-        for part in [
-            "x.toml:2:",
-            "/nowhere.flv is no file",
-            "there is no local fleet",
-        ] {
-            assert!(faults.contains(part), "{faults}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the nodes say of themselves at `/metrics`, in the timeline of the load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -8,6 +8,7 @@ use rushlane::runtime::clock::{self, Instant};
 use serde::Serialize;
 
 use crate::mark::Signer;
+use crate::web;
 
 /// What a node may take to answer.
 const ANSWER: Duration = Duration::from_millis(900);
@@ -29,6 +30,8 @@ pub struct Look {
     pub shed_level: f64,
     /// Orders of load tests, which went no further than the shadow sink.
     pub load_orders: f64,
+    /// What the node says is wrong with it.
+    pub conditions: BTreeSet<String>,
 }
 
 /// A node that is looked at.
@@ -50,10 +53,7 @@ pub struct Scraper {
 impl Scraper {
     /// For these admin ports.
     pub fn new(admins: &[(String, Url)], signer: &Signer, insecure: bool) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .timeout(ANSWER)
-            .tls_danger_accept_invalid_certs(insecure)
-            .build()?;
+        let http = web::client(insecure, ANSWER)?;
         let node = |(name, admin): &(String, Url)| {
             anyhow::Ok(Node {
                 name: name.clone(),
@@ -120,13 +120,20 @@ fn read(text: &str) -> (f64, Look) {
             "shed_level" => look.shed_level = value,
             "orders_load_orders_total" => look.load_orders = value,
             "shed_pressure_ratio" => {
-                let budget = name.split('"').nth(1).unwrap_or("budget");
-                look.budgets.insert(budget.to_owned(), value);
+                look.budgets.insert(label(name), value);
+            }
+            "node_condition" if value > 0.0 => {
+                look.conditions.insert(label(name));
             }
             _ => {}
         }
     }
     (cpu, look)
+}
+
+/// The value of a line's only label.
+fn label(name: &str) -> String {
+    name.split('"').nth(1).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -136,9 +143,12 @@ mod tests {
     #[test]
     fn metrics_are_read() {
         let text = "# TYPE x gauge\nrushlane_process_cpu_seconds_total 4.5\nprocess_open_files 12\n\
-                    rushlane_shed_pressure_ratio{budget=\"cpu\"} 0.25\nrushlane_shed_level 0\n";
+                    rushlane_shed_pressure_ratio{budget=\"cpu\"} 0.25\nrushlane_shed_level 0\n\
+                    rushlane_node_condition{condition=\"ledger\"} 0\n\
+                    rushlane_node_condition{condition=\"merchant\"} 1\n";
         let (cpu, look) = read(text);
         assert_eq!((cpu, look.sockets), (4.5, 12.0));
+        assert_eq!(look.conditions, BTreeSet::from(["merchant".to_owned()]));
         assert_eq!(look.budgets, BTreeMap::from([("cpu".to_owned(), 0.25)]));
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
-use serde::Serialize;
+use rushlane::runtime::clock;
+use serde::{Deserialize, Serialize};
 
 /// Times that are measured, each in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -129,6 +130,9 @@ pub const MEASURES: usize = Measure::ALL.len();
 /// The longest time that is told apart, in microseconds: an hour.
 const TIME_US_MAX: u64 = 3_600_000_000;
 
+/// What no count of one book reaches: beyond the microseconds that 50,000 viewers watch in a day.
+const COUNT_MAX: u64 = 1 << 53;
+
 /// Histograms and counts of one stretch of time.
 #[derive(Debug, Clone)]
 pub struct Book {
@@ -181,7 +185,7 @@ impl Book {
             own.add(more).expect("histograms that grow hold all values");
         }
         for (own, more) in self.counts.iter_mut().zip(&other.counts) {
-            *own += more;
+            *own = own.saturating_add(*more);
         }
     }
 
@@ -195,21 +199,99 @@ impl Book {
     }
 }
 
+/// A book as it goes over the wire: what there is of it. Another order of measures or counts is
+/// another version of the wire.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packed {
+    /// For each of [`Measure::ALL`], values in microseconds and how often they were.
+    times: Vec<Vec<(u64, u64)>>,
+    /// For each of [`Count::ALL`].
+    counts: Vec<i64>,
+}
+
+impl Packed {
+    /// True when there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.times.iter().all(Vec::is_empty) && self.counts.iter().all(|count| *count == 0)
+    }
+}
+
+impl Book {
+    /// All of it; equal values of the histograms stay equal.
+    #[must_use]
+    pub fn packed(&self) -> Packed {
+        let pairs = |times: &Histogram<u64>| {
+            let recorded = times.iter_recorded();
+            recorded
+                .map(|step| (step.value_iterated_to(), step.count_at_value()))
+                .collect()
+        };
+        Packed {
+            times: self.times.iter().map(pairs).collect(),
+            counts: self.counts.to_vec(),
+        }
+    }
+
+    /// Reads it back. `None`: it is another version's, or nothing that can have been measured.
+    #[must_use]
+    pub fn unpacked(packed: &Packed) -> Option<Self> {
+        let mut book = Self {
+            counts: packed.counts.clone().try_into().ok()?,
+            ..Self::default()
+        };
+        let absurd = |count: &i64| count.unsigned_abs() > COUNT_MAX;
+        if packed.times.len() != MEASURES || book.counts.iter().any(absurd) {
+            return None;
+        }
+        for (times, pairs) in book.times.iter_mut().zip(&packed.times) {
+            for (us, count) in pairs {
+                times.record_n((*us).min(TIME_US_MAX), *count).ok()?;
+            }
+        }
+        Some(book)
+    }
+}
+
 /// Where one group writes. Clones are handles of the same book.
 #[derive(Debug, Clone, Default)]
-pub struct Tally(Arc<Mutex<Book>>);
+pub struct Tally {
+    book: Arc<Mutex<Book>>,
+    ahead_us: i64,
+}
 
 impl Tally {
+    /// On a machine whose clock is `ahead_us` ahead of the run's.
+    #[must_use]
+    pub fn ahead(ahead_us: i64) -> Self {
+        Self {
+            ahead_us,
+            ..Self::default()
+        }
+    }
+
+    /// The run's wall clock, which stamps and planned times come from, in microseconds since 1970.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        clock::unix_us().saturating_sub(self.ahead_us)
+    }
+
+    /// Puts what another machine measured on top.
+    pub fn put(&self, book: &Book) {
+        self.book.lock().add(book);
+    }
+
     /// Notes a time; clocks that disagree make it 0 rather than negative.
     pub fn time(&self, measure: Measure, us: i64) {
         let us = u64::try_from(us).unwrap_or(0).min(TIME_US_MAX);
-        let recorded = self.0.lock().times[measure as usize].record(us);
+        let recorded = self.book.lock().times[measure as usize].record(us);
         recorded.expect("a histogram that grows holds an hour");
     }
 
     /// Counts.
     pub fn add(&self, count: Count, more: i64) {
-        self.0.lock().counts[count as usize] += more;
+        self.book.lock().counts[count as usize] += more;
     }
 
     /// Counts one.
@@ -220,7 +302,7 @@ impl Tally {
     /// What came since the last call.
     #[must_use]
     pub fn take(&self) -> Book {
-        let mut book = self.0.lock();
+        let mut book = self.book.lock();
         let taken = book.clone();
         book.clear();
         taken
@@ -230,6 +312,27 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_over_the_wire_is_the_same_book() {
+        let tally = Tally::default();
+        for us in [0, 1, 999, 1_234_567, 90_000_000_000] {
+            tally.time(Measure::Live, us);
+            tally.add(Count::Present, -1);
+        }
+        let book = tally.take();
+        let packed = book.packed();
+        let back = Book::unpacked(&packed).unwrap();
+        assert_eq!(back.times, book.times);
+        assert_eq!(back.counts, book.counts);
+        let [mut short, mut few, mut absurd] = [packed.clone(), packed.clone(), packed];
+        short.counts.pop();
+        few.times.pop();
+        absurd.counts[0] = i64::MIN;
+        for wrong in [short, few, absurd] {
+            assert!(Book::unpacked(&wrong).is_none());
+        }
+    }
 
     #[test]
     fn what_is_taken_adds_up() {

@@ -2,8 +2,7 @@
 
 use crate::collect::{Collected, busiest};
 use crate::gates::Gate;
-use crate::pace::Pace;
-use crate::report::Verdict;
+use crate::report::{Machine, Verdict};
 use crate::scenario::Scenario;
 use crate::tally::Count;
 
@@ -13,8 +12,8 @@ pub struct Course<'a> {
     pub scenario: &'a Scenario,
     /// What was measured.
     pub collected: &'a Collected,
-    /// The clock, with what the ceiling held back.
-    pub pace: &'a Pace,
+    /// The load machines: this one, then the workers.
+    pub machines: &'a [&'a Machine],
     /// The second in which somebody stopped it.
     pub cut_after: Option<f64>,
     /// What could not be done as planned.
@@ -51,32 +50,33 @@ impl Course<'_> {
         (verdict, nothing)
     }
 
-    /// Where this machine, or its ceiling, was the limit.
+    /// Where a load machine, or its ceiling, was the limit.
     fn limits(&self) -> Vec<String> {
         let limits = self.scenario.machine;
         let mut reasons = Vec::new();
-        let lag_ms = self.pace.lag_p99_ms();
-        if lag_ms > limits.lag_p99_ms {
-            reasons.push(format!(
-                "this machine is the limit: it began actions {lag_ms:.0} ms late (p99, at most \
-                 {}); use a larger one, or fewer actors",
-                limits.lag_p99_ms
-            ));
-        }
-        let busiest = busiest(&self.collected.machine);
-        if self.scenario.local.is_none() && busiest > limits.cpu_percent {
-            reasons.push(format!(
-                "this machine is the limit: its processors were {busiest:.0} % busy (at most {})",
-                limits.cpu_percent
-            ));
-        }
-        let held_back = self.pace.held_back();
-        if held_back > 0 {
-            reasons.push(format!(
-                "the ceiling of {} actions/s held {held_back} of them back: raise rate_max, or \
-                 plan less",
-                self.scenario.rate_max
-            ));
+        for machine in self.machines {
+            let (name, lag_ms) = (&machine.name, machine.lag_p99_ms);
+            if lag_ms > limits.lag_p99_ms {
+                reasons.push(format!(
+                    "{name} is the limit: it began actions {lag_ms:.0} ms late (p99, at most \
+                     {}); use a larger one, or fewer actors",
+                    limits.lag_p99_ms
+                ));
+            }
+            let busiest = busiest(&machine.seconds);
+            if self.scenario.local.is_none() && busiest > limits.cpu_percent {
+                reasons.push(format!(
+                    "{name} is the limit: its processors were {busiest:.0} % busy (at most {})",
+                    limits.cpu_percent
+                ));
+            }
+            let (held_back, rate_max) = (machine.held_back, machine.rate_max);
+            if held_back > 0 {
+                reasons.push(format!(
+                    "the ceiling of {rate_max} actions/s of {name} held {held_back} of them back: \
+                     raise rate_max, or plan less"
+                ));
+            }
         }
         reasons
     }
@@ -110,10 +110,12 @@ impl Course<'_> {
     /// What gives out first, with its evidence.
     #[must_use]
     pub fn binds_first(&self, gates: &[Gate]) -> String {
-        let lag_ms = self.pace.lag_p99_ms();
+        let latest = self.machines.iter();
+        let latest = latest.max_by(|a, b| a.lag_p99_ms.total_cmp(&b.lag_p99_ms));
         let lag_limit_ms = self.scenario.machine.lag_p99_ms;
-        if lag_ms > lag_limit_ms {
-            return format!("this machine, the load's: {lag_ms:.0} ms late (p99)");
+        if let Some(machine) = latest.filter(|machine| machine.lag_p99_ms > lag_limit_ms) {
+            let (name, lag_ms) = (&machine.name, machine.lag_p99_ms);
+            return format!("{name}, the load's: {lag_ms:.0} ms late (p99)");
         }
         let failed: Vec<&str> = gates
             .iter()
@@ -131,5 +133,55 @@ impl Course<'_> {
             ),
             None => format!("not known: no node told its budgets (name admins){but}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::Book;
+
+    fn machine(name: &str, lag_p99_ms: f64, held_back: u64) -> Machine {
+        Machine {
+            name: name.to_owned(),
+            clock: None,
+            lag_p99_ms,
+            held_back,
+            rate_max: 9.0,
+            seconds: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_machine_that_was_the_limit_is_named() {
+        let machines = [
+            machine("this machine", 3.0, 0),
+            machine("worker a:1", 80.0, 0),
+            machine("worker b:1", 3.0, 4),
+        ];
+        let collected = Collected {
+            groups: Vec::new(),
+            totals: Vec::new(),
+            all: Book::default(),
+            nodes: Vec::new(),
+            machine: Vec::new(),
+        };
+        let course = Course {
+            scenario: &Scenario::default(),
+            collected: &collected,
+            machines: &machines.each_ref(),
+            cut_after: None,
+            faults: &[],
+            spent: None,
+        };
+        let (verdict, reasons) = course.verdict(&[]);
+        assert_eq!((verdict, reasons.len()), (Verdict::None, 2), "{reasons:?}");
+        assert!(reasons[0].starts_with("worker a:1 is the limit: it began actions 80 ms late"));
+        assert!(reasons[1].starts_with("the ceiling of 9 actions/s of worker b:1 held 4"));
+        assert!(
+            course
+                .binds_first(&[])
+                .starts_with("worker a:1, the load's: 80 ms late")
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Request, Response, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -14,10 +14,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::Url;
 use rushlane::runtime::TaskScope;
 use rustls::pki_types::ServerName;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
+use crate::http3::{Exchange, Ports, Requests};
+use crate::link::Link;
 use crate::tally::{Count, Tally};
 
 /// How long a connection may take to be made.
@@ -31,11 +34,50 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 pub trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
+/// A version of HTTP: 1, 2 or 3 in a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum Http {
+    /// HTTP/1.1: one request at a time, so that a viewer has several connections.
+    #[default]
+    One,
+    /// HTTP/2: all requests of a viewer on one connection.
+    Two,
+    /// HTTP/3: the same over QUIC.
+    Three,
+}
+
+impl TryFrom<u8> for Http {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self::One),
+            2 => Ok(Self::Two),
+            3 => Ok(Self::Three),
+            _ => Err(format!("{number}: use 1, 2 or 3")),
+        }
+    }
+}
+
+impl From<Http> for u8 {
+    fn from(http: Http) -> Self {
+        match http {
+            Http::One => 1,
+            Http::Two => 2,
+            Http::Three => 3,
+        }
+    }
+}
+
 /// Makes connections.
 #[derive(Clone)]
 pub struct Web {
     scope: TaskScope,
+    insecure: bool,
     tls: Arc<rustls::ClientConfig>,
+    ports: Arc<Ports>,
+    link: Option<Link>,
 }
 
 /// One connection that speaks HTTP. Clones share it.
@@ -44,6 +86,8 @@ pub enum Connection {
     One(http1::SendRequest<Empty<Bytes>>),
     /// HTTP/2.
     Two(http2::SendRequest<Empty<Bytes>>),
+    /// HTTP/3.
+    Three(Requests),
 }
 
 impl Web {
@@ -63,8 +107,25 @@ impl Web {
             .with_no_client_auth();
         Ok(Self {
             scope,
+            insecure,
+            ports: Arc::new(Ports::new(&tls)?),
             tls: Arc::new(tls),
+            link: None,
         })
+    }
+
+    /// A client that keeps connections, for orders and questions: an answer takes `wait` at most.
+    pub fn client(&self, wait: Duration) -> anyhow::Result<reqwest::Client> {
+        client(self.insecure, wait)
+    }
+
+    /// The same, with all connections over `link`.
+    #[must_use]
+    pub fn behind(&self, link: Link) -> Self {
+        Self {
+            link: Some(link),
+            ..self.clone()
+        }
     }
 
     /// Connects to the host of `url`; with TLS for `https`, where `protocol` is asked for.
@@ -72,21 +133,15 @@ impl Web {
         let host = url.host_str().context("no host")?;
         let port = url.port_or_known_default().context("no port")?;
         let connect = async {
-            let socket = TcpStream::connect((host, port)).await?;
-            socket.set_nodelay(true)?;
-            let stream: Pin<Box<dyn Stream>> = if url.scheme() == "https" {
-                let mut tls = (*self.tls).clone();
-                tls.alpn_protocols = vec![protocol.to_vec()];
-                let name = ServerName::try_from(host.to_owned())?;
-                Box::pin(
-                    TlsConnector::from(Arc::new(tls))
-                        .connect(name, socket)
-                        .await?,
-                )
-            } else {
-                Box::pin(socket)
+            let Some(link) = &self.link else {
+                let socket = TcpStream::connect((host, port)).await?;
+                socket.set_nodelay(true)?;
+                return self.secure(url, protocol, socket).await;
             };
-            anyhow::Ok(stream)
+            let address = lookup_host((host, port)).await?.next();
+            let address = address.context("no address")?;
+            let socket = link.connect(address, &self.scope).await?;
+            self.secure(url, protocol, socket).await
         };
         let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
         tokio::time::timeout(limit, connect)
@@ -94,23 +149,67 @@ impl Web {
             .context("no connection in time")?
     }
 
-    /// Connects to the host of `url` and speaks HTTP with it.
-    pub async fn connect(&self, url: &Url, http2: bool) -> anyhow::Result<Connection> {
-        if http2 {
-            let stream = TokioIo::new(self.stream(url, b"h2").await?);
-            let (sender, driver) = http2::handshake(TokioExecutor::new(), stream).await?;
-            self.scope.spawn("connection", async move {
-                let _ended = driver.await;
-            });
-            return Ok(Connection::Two(sender));
+    async fn secure<S>(
+        &self,
+        url: &Url,
+        protocol: &[u8],
+        socket: S,
+    ) -> anyhow::Result<Pin<Box<dyn Stream>>>
+    where
+        S: Stream + Unpin + 'static,
+    {
+        if url.scheme() != "https" {
+            return Ok(Box::pin(socket));
         }
-        let stream = TokioIo::new(self.stream(url, b"http/1.1").await?);
-        let (sender, driver) = http1::handshake(stream).await?;
-        self.scope.spawn("connection", async move {
-            let _ended = driver.await;
-        });
-        Ok(Connection::One(sender))
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![protocol.to_vec()];
+        let name = ServerName::try_from(url.host_str().context("no host")?.to_owned())?;
+        let tls = TlsConnector::from(Arc::new(tls));
+        Ok(Box::pin(tls.connect(name, socket).await?))
     }
+
+    /// Connects to the host of `url` and speaks HTTP with it.
+    pub async fn connect(&self, url: &Url, http: Http) -> anyhow::Result<Connection> {
+        match http {
+            Http::One => {
+                let stream = TokioIo::new(self.stream(url, b"http/1.1").await?);
+                let (sender, driver) = http1::handshake(stream).await?;
+                self.scope.spawn("connection", async move {
+                    let _ended = driver.await;
+                });
+                Ok(Connection::One(sender))
+            }
+            Http::Two => {
+                let stream = TokioIo::new(self.stream(url, b"h2").await?);
+                let (sender, driver) = http2::handshake(TokioExecutor::new(), stream).await?;
+                self.scope.spawn("connection", async move {
+                    let _ended = driver.await;
+                });
+                Ok(Connection::Two(sender))
+            }
+            Http::Three => {
+                ensure!(url.scheme() == "https", "HTTP/3 is spoken with TLS only");
+                let host = url.host_str().context("no host")?;
+                let port = url.port_or_known_default().context("no port")?;
+                let link = self.link.as_ref();
+                let connect = self.ports.connect((host, port), link, &self.scope);
+                let limit = Duration::from_secs(CONNECT_SECONDS_MAX);
+                let connected = tokio::time::timeout(limit, connect).await;
+                Ok(Connection::Three(
+                    connected.context("no connection in time")??,
+                ))
+            }
+        }
+    }
+}
+
+/// A client that goes where it is told and nowhere else: redirects might lead out of the fleet.
+pub fn client(insecure: bool, wait: Duration) -> anyhow::Result<reqwest::Client> {
+    let client = reqwest::Client::builder()
+        .timeout(wait)
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_danger_accept_invalid_certs(insecure);
+    Ok(client.build()?)
 }
 
 /// What an answer holds that counts.
@@ -123,11 +222,12 @@ pub struct Answer {
 }
 
 impl Connection {
-    /// Another handle for requests at the same time: the same connection with HTTP/2.
+    /// Another handle for requests at the same time: the same connection from HTTP/2 on.
     pub async fn another(&self, web: &Web, url: &Url) -> anyhow::Result<Self> {
         match self {
-            Self::One(_) => web.connect(url, false).await,
+            Self::One(_) => web.connect(url, Http::One).await,
             Self::Two(sender) => Ok(Self::Two(sender.clone())),
+            Self::Three(sender) => Ok(Self::Three(sender.clone())),
         }
     }
 
@@ -137,14 +237,10 @@ impl Connection {
             let response = self.open(url, tally).await?;
             let status = response.status().as_u16();
             let (mut incoming, mut body) = (response.into_body(), BytesMut::new());
-            while let Some(frame) = incoming.frame().await {
-                if let Ok(data) = frame?.into_data() {
-                    ensure!(
-                        body.len() + data.len() <= BODY_BYTES_MAX,
-                        "a body above 64 MB"
-                    );
-                    body.extend_from_slice(&data);
-                }
+            while let Some(data) = incoming.next().await? {
+                let bytes = body.len() + data.len();
+                ensure!(bytes <= BODY_BYTES_MAX, "a body above 64 MB");
+                body.extend_from_slice(&data);
             }
             tally.add(Count::Bytes, i64::try_from(body.len())?);
             let body = body.freeze();
@@ -166,14 +262,14 @@ impl Connection {
     }
 
     /// Gets the head of `url`; the body is read by the caller.
-    pub async fn open(&mut self, url: &Url, tally: &Tally) -> anyhow::Result<Response<Incoming>> {
+    pub async fn open(&mut self, url: &Url, tally: &Tally) -> anyhow::Result<Response<Body>> {
         tally.one(Count::Requests);
         let request = Request::get(match self {
             Self::One(_) => match url.query() {
                 Some(query) => format!("{}?{query}", url.path()),
                 None => url.path().to_owned(),
             },
-            Self::Two(_) => url.to_string(),
+            Self::Two(_) | Self::Three(_) => url.to_string(),
         });
         let request = request.header(header::USER_AGENT, "rushlane-load");
         Ok(match self {
@@ -181,13 +277,48 @@ impl Connection {
                 let host = url.authority();
                 let request = request.header(header::HOST, host).body(Empty::new())?;
                 sender.ready().await?;
-                sender.send_request(request).await?
+                sender.send_request(request).await?.map(Body::Stream)
             }
             Self::Two(sender) => {
                 sender.ready().await?;
-                sender.send_request(request.body(Empty::new())?).await?
+                let request = request.body(Empty::new())?;
+                sender.send_request(request).await?.map(Body::Stream)
+            }
+            Self::Three(sender) => {
+                let mut exchange = sender.send_request(request.body(())?).await?;
+                exchange.finish().await?;
+                let head = exchange.recv_response().await?;
+                head.map(|()| Body::Quic(Box::new(exchange)))
             }
         })
+    }
+}
+
+/// A body as it comes.
+pub enum Body {
+    /// Over HTTP/1.1 and HTTP/2.
+    Stream(Incoming),
+    /// Over HTTP/3.
+    Quic(Box<Exchange>),
+}
+
+impl Body {
+    /// The bytes that came next; none at the end.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        match self {
+            Self::Stream(incoming) => {
+                while let Some(frame) = incoming.frame().await {
+                    if let Ok(data) = frame?.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Ok(None)
+            }
+            Self::Quic(exchange) => {
+                let data = exchange.recv_data().await?;
+                Ok(data.map(|mut data| data.copy_to_bytes(data.remaining())))
+            }
+        }
     }
 }
 

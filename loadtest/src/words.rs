@@ -1,15 +1,18 @@
 //! The command line. Exit codes: 0 GO, 1 NO-GO, 2 no verdict: it could not run, was cut short, or
 //! this machine was the limit.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rushlane::telemetry;
 
+use crate::crew::{self, Secret};
 use crate::report::{self, Verdict};
 use crate::run::{self, Options};
 use crate::scenario::Scenario;
+use crate::share::MACHINES_MAX;
 
 /// No verdict.
 const NOTHING: u8 = 2;
@@ -32,6 +35,8 @@ enum Command {
     Run(Run),
     /// Reads a scenario and says what it would do; exit 2 with every fault
     Check(Check),
+    /// Waits for a coordinator (`run --workers`) and carries its share of a load, until Ctrl-C
+    Worker(Worker),
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +49,25 @@ struct Check {
     /// The key that signs tokens and the load mark: a file with the line ID:SECRET
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// The machines that share the load: where each `rushlane-load worker` listens
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    workers: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Worker {
+    /// Where coordinators find it; give it a private address, or a tunnel
+    #[arg(long, value_name = "IP:PORT")]
+    listen: SocketAddr,
+    /// What coordinators must know: a file with one line of at least 16 bytes
+    #[arg(long, value_name = "FILE")]
+    secret_file: PathBuf,
+    /// The key that signs tokens and the load mark, the same as the coordinator's: it is never sent
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// A host that may be loaded, once for each; without it, the edges of any scenario
+    #[arg(long, value_name = "HOST")]
+    allow: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,6 +80,9 @@ struct Run {
     /// The server of a local fleet; without it, the `rushlane` beside this program
     #[arg(long, value_name = "FILE")]
     rushlane: Option<PathBuf>,
+    /// What proves that the workers are ours: the same file as theirs
+    #[arg(long, value_name = "FILE", requires = "workers")]
+    secret_file: Option<PathBuf>,
     /// The report.json of an earlier run, whose costs stand beside this one's
     #[arg(long, value_name = "FILE")]
     before: Option<PathBuf>,
@@ -63,7 +90,22 @@ struct Run {
 
 impl Check {
     fn read(&self) -> Result<Scenario, String> {
-        let scenario = Scenario::load(&self.scenario, self.fleet.as_deref())?;
+        let machines = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        if machines > MACHINES_MAX {
+            return Err(format!("{machines} workers: use {MACHINES_MAX} at most"));
+        }
+        let twice = (1..).zip(&self.workers);
+        let twice = twice.filter(|(rest, name)| self.workers[*rest..].contains(name));
+        if let Some((_, name)) = twice.last() {
+            return Err(format!("worker {name} is named twice"));
+        }
+        let scenario = Scenario::load(&self.scenario, self.fleet.as_deref(), machines.max(1))?;
+        if machines > 0 && scenario.local.is_some() && self.key_file.is_none() {
+            return Err(
+                "workers sign like the coordinator: name the same --key-file here and there"
+                    .to_owned(),
+            );
+        }
         let is_real = scenario.local.is_none();
         if is_real && !scenario.buyers.is_empty() && self.key_file.is_none() {
             return Err(
@@ -96,6 +138,7 @@ pub fn main() -> ExitCode {
             println!("{}", scenario.summary());
             ExitCode::SUCCESS
         }),
+        Command::Worker(words) => words.start().map(|()| ExitCode::SUCCESS),
         Command::Run(words) => words.what.read().and_then(|scenario| words.start(scenario)),
     };
     done.unwrap_or_else(|fault| {
@@ -104,13 +147,40 @@ pub fn main() -> ExitCode {
     })
 }
 
+impl Worker {
+    fn start(&self) -> Result<(), String> {
+        let work = || {
+            crew::blocking(crew::Options {
+                listen: self.listen,
+                secret: Secret::load(&self.secret_file)?,
+                key_file: self.key_file.clone(),
+                allow: self.allow.clone(),
+            })
+        };
+        work().map_err(|error| format!("{error:#}"))
+    }
+}
+
 impl Run {
+    /// Who carries the load; `None`: this machine.
+    fn crew(&self) -> Result<Option<crew::Config>, String> {
+        let workers = self.what.workers.clone();
+        if workers.is_empty() {
+            return Ok(None);
+        }
+        let missing = "workers ask for a secret: name the --secret-file that they have";
+        let file = self.secret_file.as_deref().ok_or(missing)?;
+        let secret = Secret::load(file).map_err(|error| format!("{error:#}"))?;
+        Ok(Some(crew::Config { workers, secret }))
+    }
+
     #[expect(clippy::print_stdout, reason = "the result of the command")]
     fn start(&self, scenario: Scenario) -> Result<ExitCode, String> {
         let before = self.before.as_deref().map(report::earlier).transpose();
         let before = before.map_err(|error| format!("{error:#}"))?.flatten();
         let options = Options {
             before,
+            crew: self.crew()?,
             folder: self.report.clone(),
             key_file: self.what.key_file.clone(),
             rushlane: self.rushlane.clone().unwrap_or_else(beside),

@@ -21,6 +21,8 @@ const UNDER_WAY_MAX: usize = 20_000;
 const QUESTIONS_MAX: usize = 32;
 /// How long a question may be asked anew while the fleet comes back.
 const QUESTION_SECONDS_MAX: u64 = 20;
+/// How long an answer may take before the question goes to the next edge.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What the buyers remember.
 #[derive(Debug, Default, Clone)]
@@ -36,7 +38,7 @@ struct Receipt {
 }
 
 /// What the comparison of the books found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Books {
     /// Orders that buyers hold a receipt for.
     pub acknowledged: u64,
@@ -46,15 +48,27 @@ pub struct Books {
     pub changed: u64,
 }
 
-/// Sends all orders of a group.
+impl Books {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            acknowledged: self.acknowledged.saturating_add(other.acknowledged),
+            lost: self.lost.saturating_add(other.lost),
+            changed: self.changed.saturating_add(other.changed),
+        }
+    }
+}
+
+/// Sends this machine's orders of a group.
 pub fn buy(ground: &Ground, group: &Buyers, orders: &Orders) -> anyhow::Result<()> {
-    let http = client()?;
+    let http = ground.web.client(ANSWER)?;
     let (ground, group, orders) = (ground.clone(), group.clone(), orders.clone());
     let scope = ground.scope.clone();
     let slots = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     scope.spawn("buyers", async move {
         let count = group.orders() as u64;
-        for number in 0..count {
+        for number in ground.share.indices(count) {
             let after = number as f64 / group.orders_per_second;
             let at = Duration::from_secs_f64(group.at_seconds + after);
             if !ground.pace.until(at).await {
@@ -116,9 +130,8 @@ async fn order(
         }
         let pause = match post.body(body.to_string()).send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 200 | 202) => {
-                ground
-                    .tally
-                    .time(Measure::Ack, clock::unix_us() - planned_us);
+                let waited_us = ground.tally.now_us() - planned_us;
+                ground.tally.time(Measure::Ack, waited_us);
                 ground.tally.one(Count::OrdersAcked);
                 orders.0.lock().push(receipt);
                 return;
@@ -146,18 +159,11 @@ async fn order(
     ground.tally.one(Count::OrdersGivenUp);
 }
 
-fn client() -> anyhow::Result<reqwest::Client> {
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(5))
-        .build()?;
-    Ok(client)
-}
-
 impl Orders {
     /// Asks the fleet for every order that has a receipt.
     pub async fn compare(&self, ground: &Ground) -> anyhow::Result<Books> {
         let receipts = std::mem::take(&mut *self.0.lock());
-        let http = client()?;
+        let http = ground.web.client(ANSWER)?;
         let mut books = Books {
             acknowledged: receipts.len() as u64,
             ..Books::default()

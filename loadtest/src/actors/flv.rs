@@ -1,16 +1,15 @@
 //! HTTP-FLV as a player reads it.
 
 use anyhow::bail;
-use http_body_util::BodyExt as _;
 use reqwest::Url;
 use rushlane::auth::Scope;
-use rushlane::runtime::clock;
 
 use crate::actors::Ground;
 use crate::actors::screen::Screen;
 use crate::flv::Reader;
 use crate::stamp::Stamp;
 use crate::tally::{Count, Measure};
+use crate::web::Http;
 
 /// Where a picture's stamp ends, at most.
 const WITHIN_BYTES: usize = 256;
@@ -33,19 +32,16 @@ pub(super) async fn play(
         ground.signer.prefix(Scope::Play, room)
     );
     let url = edge.join(&path)?;
-    let mut connection = ground.web.connect(edge, false).await?;
+    let mut connection = ground.web.connect(edge, Http::One).await?;
     let response = connection.open(&url, tally).await?;
     if response.status() != 200 {
         bail!("status {}", response.status());
     }
     let (mut body, mut reader, joined_us) =
-        (response.into_body(), Reader::default(), clock::unix_us());
+        (response.into_body(), Reader::default(), tally.now_us());
     let mut last_ms = None;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else {
-            continue;
-        };
-        let now_us = clock::unix_us();
+    while let Some(data) = body.next().await? {
+        let now_us = tally.now_us();
         tally.add(Count::Bytes, i64::try_from(data.len())?);
         reader.feed(&data);
         while let Some(tag) = reader.next_tag()? {

@@ -8,10 +8,10 @@ use reqwest::Url;
 use rushlane::auth::Scope;
 use rushlane::probe::multivariant::Multivariant;
 use rushlane::probe::playlist::{Part, Playlist, microseconds};
-use rushlane::runtime::clock;
 
 use crate::actors::Ground;
 use crate::actors::screen::Screen;
+use crate::fragment;
 use crate::scenario::Viewers;
 use crate::stamp::Stamp;
 use crate::tally::{Count, Measure, Tally};
@@ -29,7 +29,7 @@ pub(super) async fn play(
 ) -> anyhow::Result<()> {
     let prefix = ground.signer.prefix(Scope::Play, &group.room);
     let url = edge.join(&format!("{prefix}/live/{}/index.m3u8", group.room))?;
-    let mut lists = ground.web.connect(edge, group.http2).await?;
+    let mut lists = ground.web.connect(edge, group.http).await?;
     let text = lists.fetch(&url, &ground.tally).await?;
     let text = String::from_utf8_lossy(&text);
     let shown = Multivariant::parse(&text).context("no multivariant playlist")?;
@@ -141,7 +141,7 @@ async fn reload(
     let mut url = url.clone();
     url.set_query(Some(&format!("_HLS_msn={msn}&_HLS_part={part}")));
     let text = lists.fetch(&url, tally).await?;
-    let at_us = clock::unix_us();
+    let at_us = tally.now_us();
     Ok((Playlist::parse(&String::from_utf8_lossy(&text)), at_us))
 }
 
@@ -164,7 +164,10 @@ async fn fetch(
             tally.one(Count::PartGaps);
         }
         ensure!(answer.status == 200, "a part: status {}", answer.status);
-        let now_us = clock::unix_us();
+        if !fragment::is_whole(&answer.body) {
+            tally.one(Count::PartGaps);
+        }
+        let now_us = tally.now_us();
         let Some(screen) = screen else {
             continue;
         };

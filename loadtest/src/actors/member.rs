@@ -20,10 +20,10 @@ const STAMP: &str = "at=";
 /// The wait before a new connection, at most: a herd must not come back at once.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Sends all members of a group.
+/// Sends this machine's members of a group.
 pub fn take_part(ground: &Ground, group: &Members) {
-    for index in 0..u64::from(group.count) {
-        let (ground, group) = (ground.clone(), group.clone());
+    for index in ground.share.indices(group.count.into()) {
+        let (ground, group) = (ground.of(index), group.clone());
         let scope = ground.scope.clone();
         scope.spawn("member", async move {
             live(&ground, &group, index).await;
@@ -144,7 +144,7 @@ async fn talk(ground: &Ground, group: &Members, edge: &Url, index: u64) -> anyho
 }
 
 fn hear(ground: &Ground, heard: &Message) {
-    let now_us = clock::unix_us();
+    let now_us = ground.tally.now_us();
     ground
         .tally
         .add(Count::Bytes, i64::try_from(heard.len()).unwrap_or(0));

@@ -14,8 +14,10 @@ use std::sync::Arc;
 use reqwest::Url;
 use rushlane::runtime::TaskScope;
 
+use crate::link::{self, Link};
 use crate::mark::Signer;
 use crate::pace::Pace;
+use crate::share::Share;
 use crate::tally::Tally;
 use crate::web::Web;
 
@@ -31,10 +33,14 @@ pub struct Ground {
     pub name: Arc<str>,
     /// The clock.
     pub pace: Pace,
+    /// Which of the group's actors are this machine's.
+    pub share: Share,
     /// Where it writes what it measured.
     pub tally: Tally,
     /// Connections.
     pub web: Web,
+    /// What lies between each of them and the fleet.
+    pub link: Option<Arc<link::Profile>>,
     /// The edges; actors begin at one each in turn and go on to the next.
     pub edges: Arc<[Url]>,
     /// Tokens.
@@ -44,6 +50,18 @@ pub struct Ground {
 }
 
 impl Ground {
+    /// The ground of actor `index`: behind a link of his own, where the group has links.
+    fn of(&self, index: u64) -> Self {
+        let mut own = self.clone();
+        if let Some(profile) = &self.link {
+            let seed = link::seed(&self.name, index);
+            own.web = self
+                .web
+                .behind(Link::new(profile, self.pace.started(), seed));
+        }
+        own
+    }
+
     /// The edge of `attempt` of actor `index`.
     fn edge(&self, index: u64, attempt: u64) -> &Url {
         let count = self.edges.len() as u64;

@@ -1,7 +1,5 @@
 //! What one viewer sees, told to the tally.
 
-use rushlane::runtime::clock;
-
 use crate::playback::Playback;
 use crate::stamp::Stamp;
 use crate::tally::{Count, Measure, Tally};
@@ -64,7 +62,7 @@ impl Screen {
 
     /// He goes, or the load is over.
     pub(super) fn leaves(mut self) {
-        let now_us = clock::unix_us();
+        let now_us = self.tally.now_us();
         self.tally.add(Count::Present, -1);
         let waited_us = now_us - self.planned_us;
         if !self.playback.is_playing() {

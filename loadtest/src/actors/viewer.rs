@@ -13,10 +13,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The longest one.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// Sends all viewers of a group.
+/// Sends this machine's viewers of a group.
 pub fn watch(ground: &Ground, group: &Viewers) {
-    for index in 0..u64::from(group.count) {
-        let (ground, group) = (ground.clone(), group.clone());
+    for index in ground.share.indices(group.count.into()) {
+        let (ground, group) = (ground.of(index), group.clone());
         let scope = ground.scope.clone();
         scope.spawn("viewer", async move {
             live(&ground, &group, index).await;

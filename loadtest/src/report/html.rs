@@ -37,13 +37,14 @@ pub(super) fn page(report: &Report) -> String {
     for group in report.groups.iter().filter(measured) {
         figures(&mut page, group);
     }
-    let costs = report.costs();
-    if !costs.is_empty() {
-        let lines: String = costs
+    for (title, lines) in [("Capacity", report.costs()), ("Workers", report.clocks())] {
+        let lines: String = lines
             .iter()
             .map(|l| format!("<li>{}</li>", escape(l)))
             .collect();
-        page += &format!("<section><h2>Capacity</h2><ul>{lines}</ul></section>");
+        if !lines.is_empty() {
+            page += &format!("<section><h2>{title}</h2><ul>{lines}</ul></section>");
+        }
     }
     if let Some(books) = report.books {
         page += &format!(
@@ -171,8 +172,14 @@ fn served(report: &Report) -> Vec<Plot> {
         report.nodes.iter().map(line).collect::<Vec<_>>()
     };
     let own = |of: &dyn Fn(&Own) -> f64| {
-        let values = report.machine.iter().map(|look| Some(of(look)));
-        vec![("load machine".to_owned(), values.collect())]
+        let line = |name: &str, seconds: &[Own]| {
+            let values = seconds.iter().map(|look| Some(of(look)));
+            (name.to_owned(), values.collect())
+        };
+        let own = line("load machine", &report.machine);
+        let workers = report.workers.iter();
+        let workers = workers.map(|worker| line(&worker.name, &worker.seconds));
+        [own].into_iter().chain(workers).collect::<Vec<_>>()
     };
     let most = |look: &Look| look.budgets.values().copied().fold(0.0, f64::max);
     let mut cores = nodes(&|look| look.cores);

@@ -1,6 +1,7 @@
 //! What a run was: the verdict with its evidence, as text, JSON and one HTML file.
 
 mod html;
+mod load;
 mod plot;
 mod text;
 
@@ -14,9 +15,10 @@ use crate::actors::Books;
 use crate::capacity::Capacity;
 use crate::events::Happened;
 use crate::gates::Gate;
-use crate::machine;
 use crate::scenario::Scenario;
 use crate::scrape::Look;
+
+pub use load::{Machine, Own};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -75,16 +77,6 @@ pub struct Node {
     pub seconds: Vec<Option<Look>>,
 }
 
-/// This machine over the run.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Own {
-    /// Processors.
-    #[serde(flatten)]
-    pub look: machine::Look,
-    /// How late actions began, p99 in milliseconds.
-    pub lag_p99_ms: f64,
-}
-
 /// Everything.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -108,6 +100,8 @@ pub struct Report {
     pub nodes: Vec<Node>,
     /// This machine, each second.
     pub machine: Vec<Own>,
+    /// The workers, where others carried the load.
+    pub workers: Vec<Machine>,
     /// What happened to the fleet.
     pub events: Vec<Happened>,
     /// What viewers cost, where that can be told.

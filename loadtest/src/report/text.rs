@@ -1,7 +1,7 @@
 //! The report in words.
 
 use crate::capacity::Cost;
-use crate::report::{Report, Verdict};
+use crate::report::{Machine, Report, Verdict};
 
 impl Verdict {
     /// As people say it.
@@ -33,6 +33,9 @@ impl Report {
                 gate.name
             );
         }
+        for line in self.clocks() {
+            text += &format!("{line}\n");
+        }
         text += &format!("binds first: {}\n", self.binds_first);
         for line in self.costs() {
             text += &format!("{line}\n");
@@ -45,6 +48,20 @@ impl Report {
 }
 
 impl Report {
+    /// What is known of the workers' clocks, a line each.
+    pub(super) fn clocks(&self) -> Vec<String> {
+        let line = |machine: &Machine| {
+            let clock = machine.clock?;
+            let ms = |us: i64| number(us as f64 / 1e3);
+            let (ahead, within) = (ms(clock.ahead_us), ms(clock.within_us));
+            Some(format!(
+                "{}: its clock is {ahead} ms ahead, ± {within} ms; delays are corrected by that",
+                machine.name
+            ))
+        };
+        self.workers.iter().filter_map(line).collect()
+    }
+
     /// What viewers cost and how many edges the forecast needs, a line each.
     pub(super) fn costs(&self) -> Vec<String> {
         let Some(capacity) = &self.capacity else {
