@@ -105,6 +105,11 @@ nats-drill: build setup ## an hour of a show while its NATS cluster is away (SEC
 	RUSHLANE=$(TARGET)/release/rushlane RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) RUSHLANE_NATS_AWAY=$(or $(SECONDS),3600) \
 	node --test --test-name-pattern="NATS dies" tests/e2e/adversity.test.mjs
 
+verdicts: build setup ## is the load test's verdict right? 20 runs with a fault, 20 without (RUNS=20)
+	$(CARGO) build --locked --release -p rushlane-load
+	RUSHLANE=$(TARGET)/release/rushlane RUSHLANE_PYTHON=$(CURDIR)/$(PYTHON) RUSHLANE_VERDICTS=$(or $(RUNS),20) \
+	node --test --test-concurrency=1 tests/e2e/verdicts.test.mjs
+
 S ?= smoke
 load: build ## make load S=NAME: a scenario of loadtest/scenarios; FLEET=FILE KEY=FILE for a given fleet
 	$(CARGO) build --locked --release -p rushlane-load
@@ -129,4 +134,4 @@ clean: ## remove what was built and installed here
 	$(CARGO) clean
 	rm -rf web/dist web/node_modules tests/e2e/node_modules tests/.venv tests/out
 
-.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders drill nats-drill load bench fuzz golden clean
+.PHONY: help setup web build deb demo check binary unit e2e rules deploy-test test chaos-orders drill nats-drill verdicts load bench fuzz golden clean

@@ -1,6 +1,6 @@
 # Measuring: two cores, no other load, a few minutes. Results: target/bench/*.json.
 
-BENCHES := latency fanout objects parked orders chat storm overload failover tokens telemetry why
+BENCHES := latency fanout objects parked orders chat scale storm overload failover tokens telemetry why
 
 bench: bench-setup ## measure against the goals; rivals run beside us
 	$(CARGO) bench --locked --bench measure
@@ -16,4 +16,14 @@ bench-setup: web
 soak: bench-setup ## an hour of viewers who come and go (MINUTES=60): memory and descriptors
 	MINUTES=$(or $(MINUTES),60) $(CARGO) bench --locked --bench measure -- soak
 
-.PHONY: bench bench-setup soak $(addprefix bench-,$(BENCHES))
+# Rivals that Debian has not, or not new enough: from PyPI and crates.io, into target/rivals.
+$(TARGET)/rivals/done: scripts/rivals.sh
+	@scripts/setup.sh cargo cc python3 venv cmake
+	scripts/rivals.sh $(@D)
+	@touch $@
+
+bench-rivals: bench-setup $(TARGET)/rivals/done ## nginx, Varnish, Caddy, nginx-rtmp and xiu on the same work
+	@scripts/setup.sh varnish
+	$(CARGO) bench --locked --bench measure -- rivals
+
+.PHONY: bench-rivals bench bench-setup soak $(addprefix bench-,$(BENCHES))

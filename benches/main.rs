@@ -4,6 +4,7 @@
 //! Servers run on core 0, everything that loads them on core 1. Absolute figures drift between
 //! machines and runs: the goals are ratios wherever a rival exists.
 
+mod asking;
 mod bare;
 mod chat;
 mod clip;
@@ -20,7 +21,9 @@ mod outcome;
 mod overload;
 mod parked;
 mod process;
+mod rivals;
 mod rtmp;
+mod scale;
 mod servers;
 mod soak;
 mod stamp;
@@ -99,7 +102,8 @@ fn benches() -> anyhow::Result<bool> {
     };
     let runtime = current_thread()?;
     let all = [
-        "latency", "fanout", "objects", "parked", "orders", "chat", "storm", "overload", "tokens",
+        "latency", "fanout", "objects", "parked", "orders", "chat", "scale", "storm", "overload",
+        "tokens",
     ]
     .map(str::to_owned);
     let chosen = if words.is_empty() { &all[..] } else { &words };
@@ -127,6 +131,8 @@ async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
         "orders" => orders::run(bench).await?,
         "overload" => overload::run(bench).await?,
         "parked" => parked::run(bench).await?,
+        "rivals" => rivals::run(bench).await?,
+        "scale" => scale::run(bench).await?,
         "soak" => soak::run(bench).await?,
         "storm" => storm::run(bench).await?,
         "telemetry" => telemetry::run(bench).await?,

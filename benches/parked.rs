@@ -21,8 +21,8 @@ use nix::sys::time::TimeSpec;
 use rushlane::runtime::clock;
 
 use crate::Bench;
+use crate::asking::response_bytes;
 use crate::host::Host;
-use crate::objects::response_bytes;
 use crate::outcome::{self, Goal, Outcome, median};
 use crate::process::{CpuMeter, Steering};
 use crate::servers::{self, Network, ROOM};

@@ -176,6 +176,34 @@ impl CpuMeter {
     }
 }
 
+/// While it lives, both cores are never idle and whoever wants them has them at once: one endless
+/// loop each, of the class `SCHED_IDLE`. A host may take its cores from a guest that uses all of
+/// them; what is measured beside it then is to be held against what is measured beside these.
+pub struct Busy(Vec<Child>);
+
+impl Busy {
+    /// Starts the loops.
+    pub fn start() -> anyhow::Result<Self> {
+        let mut busy = Self(Vec::new());
+        for core in [SERVER_CORE, CLIENT_CORE] {
+            let script =
+                format!("exec chrt --idle 0 taskset -c {core} sh -c 'while :; do :; done'");
+            let child = Command::new("sh").args(["-c", &script]).spawn()?;
+            busy.0.push(child);
+        }
+        Ok(busy)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
 /// Pins this process, and every thread it will start, to [`CLIENT_CORE`].
 pub fn pin_client() -> anyhow::Result<()> {
     let pid = std::process::id().to_string();

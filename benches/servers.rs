@@ -248,7 +248,7 @@ pub async fn nginx_files(
          http {{ access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;\n\
          keepalive_timeout 600; keepalive_requests 1000000000; open_file_cache max=100;\n\
          types {{ application/vnd.apple.mpegurl m3u8; video/mp4 m4s; }}\n\
-         server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl;\n\
+         server {{ listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl http2;\n\
          ssl_protocols TLSv1.3; ssl_certificate {}; ssl_certificate_key {}; root {}; }} }}\n",
         certificates.certificate.canonicalize()?.display(),
         certificates.key.canonicalize()?.display(),

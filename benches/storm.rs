@@ -75,7 +75,10 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Outcome> {
         "s",
         Goal::AtMost(10.0),
     );
-    overload::tell_orders(&mut outcome, &quiet, &beside);
+    overload::tell_orders(
+        &mut outcome,
+        &[("before", &quiet), ("beside the load", &beside)],
+    );
     drop(host);
     Ok(outcome)
 }

@@ -24,6 +24,8 @@ package_of() {
     ip) has ip || [[ -x /usr/sbin/ip ]] || echo iproute2 ;;
     nginx) [[ -x /usr/sbin/nginx ]] || echo nginx-light ;;
     nginx-rtmp) [[ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ]] || echo libnginx-mod-rtmp ;;
+    varnish) [[ -x /usr/sbin/varnishd ]] || echo varnish ;;
+    cmake) has cmake || echo cmake ;;
     cc) has cc || echo build-essential ;;
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv ;;
     cargo) has cargo || fail "cargo is missing: install Rust 1.95 or newer (https://rustup.rs)" ;;

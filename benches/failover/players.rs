@@ -10,7 +10,7 @@ use rushlane::runtime::{TaskScope, clock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::objects::response_bytes;
+use crate::asking::response_bytes;
 use crate::servers::ROOM;
 use crate::stamp::Stamp;
 use crate::viewers::{FlvReader, request_flv};
