@@ -91,8 +91,8 @@ where
     // One for all waits, and on the heap, where it is not carried along by what is done meanwhile.
     let mut dismissed = Box::pin(front.dismissed());
     loop {
-        let turn = match connection.next_head(dismissed.as_mut()).await {
-            Ok(head) => connection.exchange(head).await,
+        let turn = match connection.request(dismissed.as_mut()).await {
+            Ok((reply, terms)) => connection.answer(reply, terms).await.map_err(Stop::from),
             Err(stop) => Err(stop),
         };
         let next = match turn {
@@ -168,8 +168,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         }
     }
 
-    /// Answers one request.
-    async fn exchange(&mut self, head: Head) -> Result<Next, Stop> {
+    /// Reads a request and hands it to the service. What it reads has no place here any more while
+    /// the reply is awaited: parked connections are many.
+    async fn request(
+        &mut self,
+        dismissed: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(Reply, Terms), Stop> {
+        let head = self.next_head(dismissed).await?;
         let accept = websocket::accept(&head)?;
         // On the heap, so that connections without bodies stay small.
         let mut body = match head.framing {
@@ -179,21 +184,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
         if is_bodiless(&head.method) {
             body = Bytes::new();
         }
-        let persistence = match (head.keep_alive, head.http10) {
-            (true, false) => Persistence::Stays,
-            (true, true) => Persistence::StaysAnnounced,
-            (false, _) => Persistence::Close,
-        };
-        let head_only = head.method == Method::HEAD;
-        let direct = self.direct(&head.method, persistence);
+        let mut terms = Terms::of(&head, accept);
+        let direct = self.direct(&head.method, terms.persistence);
         let asked = (&head.method, &head.uri, &head.headers);
-        let mut filing = Filing::begin(&self.front, asked, Protocol::H1, &self.link);
+        let filing = Filing::begin(&self.front, asked, Protocol::H1, &self.link);
         let reply = self.front.call(Request {
             method: head.method,
             uri: head.uri,
             headers: head.headers,
             body,
-            upgrade: accept.is_some().then_some(Upgrade::WebSocket),
+            upgrade: terms.accept.as_ref().map(|_| Upgrade::WebSocket),
             protocol: Protocol::H1,
             secure: self.link.secure,
             peer: self.link.peer,
@@ -201,25 +201,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Connection<S> {
             direct,
             slip: filing.slip(),
         });
+        terms.filing = Some(filing);
+        Ok((reply, terms))
+    }
+
+    /// Waits for the reply, if need be, and writes it.
+    async fn answer(&mut self, reply: Reply, mut terms: Terms) -> io::Result<Next> {
         let response = match reply {
             Reply::Ready(response) => response,
             Reply::Later(later) => {
                 let since = clock::now();
                 let answered = self.park(later).await?;
-                filing.held(since.elapsed());
+                if let Some(filing) = &mut terms.filing {
+                    filing.held(since.elapsed());
+                }
                 match answered {
                     Some(response) => response,
                     None => return Ok(Next::Gone),
                 }
             }
         };
-        let terms = Terms {
-            head_only,
-            persistence,
-            accept,
-            filing: Some(filing),
-        };
-        Ok(self.reply(response, terms).await?)
+        self.reply(response, terms).await
     }
 
     /// Reads the body of a request.

@@ -93,23 +93,21 @@ pub(super) async fn send(
     file: &Sealed,
     patience: &mut Patience,
 ) -> io::Result<()> {
-    while !head.is_empty() {
+    let mut sent = 0;
+    let mut step = |fd: BorrowedFd<'_>| {
+        if head.is_empty() {
+            let left = usize::try_from(file.bytes() - sent).unwrap_or(usize::MAX);
+            return match sendfile(fd, file, Some(&mut sent), left)? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(sent < file.bytes()),
+            };
+        }
         // The head goes with the first bytes of the body.
         let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-        let mut step = |fd: BorrowedFd<'_>| Ok(rustix::net::send(fd, head, flags)?);
-        match within_stall(patience, |cx| socket.poll_io(cx, &mut step)).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => head = &head[written..],
-        }
-    }
-    let mut sent = 0;
-    while sent < file.bytes() {
-        let left = usize::try_from(file.bytes() - sent).unwrap_or(usize::MAX);
-        let mut step = |fd: BorrowedFd<'_>| Ok(sendfile(fd, file, Some(&mut sent), left)?);
-        if within_stall(patience, |cx| socket.poll_io(cx, &mut step)).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
+        head = &head[rustix::net::send(fd, head, flags)?..];
+        Ok(true)
+    };
+    while within_stall(patience, |cx| socket.poll_io(cx, &mut step)).await? {}
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 
 use crate::net::http::access::Filing;
-use crate::net::http::http1::decoder::Fault;
+use crate::net::http::http1::decoder::{Fault, Head};
 use crate::net::http::http1::encoder::Persistence;
 use crate::net::http::{Duplex, Sink};
 
@@ -56,6 +56,21 @@ pub(super) struct Terms {
 }
 
 impl Terms {
+    /// Of the reply to a request; `accept` answers its WebSocket key.
+    pub(super) fn of(head: &Head, accept: Option<HeaderValue>) -> Self {
+        let persistence = match (head.keep_alive, head.http10) {
+            (true, false) => Persistence::Stays,
+            (true, true) => Persistence::StaysAnnounced,
+            (false, _) => Persistence::Close,
+        };
+        Self {
+            head_only: head.method == Method::HEAD,
+            persistence,
+            accept,
+            filing: None,
+        }
+    }
+
     /// Of the last reply on a connection.
     pub(super) const LAST: Self = Self {
         head_only: false,
