@@ -34,9 +34,9 @@ pub use order::{Depth, Entry, Filter, Order, Put, Revision, State};
 pub struct Config {
     /// Which kind of store.
     pub backend: Backend,
-    /// The file of the embedded store. None: `rushlane-data/NODE/ledger.redb` in the working folder
-    /// of an origin; in memory in `rushlane dev` without `--data`, where nothing survives the
-    /// process.
+    /// The file of the embedded store; the audit trail is beside it, `.audit.redb`. None:
+    /// `rushlane-data/NODE/ledger.redb` in the working folder of an origin; in memory in
+    /// `rushlane dev` without `--data`, where nothing survives the process.
     pub path: Option<PathBuf>,
     /// How long the key of a decided order is known, in hours, at least 24 (DOMAIN R5.3). One that
     /// is not decided is kept.

@@ -1,37 +1,39 @@
-//! The book in its file, for those who wait without blocking.
+//! The book in its two volumes: orders and rooms in one file, the audit trail in one beside it.
+//!
+//! Every comment is a line of the trail. In a file of its own it neither delays an order nor takes
+//! the memory that orders are looked up with.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
 
 use super::reading::Reading;
 use super::store::{Store, Write, Written};
-use super::writer::{Job, Writer};
+use super::volume::Volume;
+use super::writer::{Keeps, Open};
 use crate::ledger::metrics::Metrics;
-use crate::ledger::order::{Depth, Entry, Filter, Id, Order, Put, Revision};
+use crate::ledger::order::{Depth, Entry, Filter, Id, LIST_MAX, Order, Put, Revision};
 use crate::ledger::{Config, Error};
 use crate::media::RoomName;
 use crate::protocol::interact::question::Audit;
 use crate::runtime::TaskScope;
 
-/// Writes that wait for the next commits; further ones are refused.
-const WAITING_MAX: usize = 16_384;
+/// Pages of orders kept in memory, in bytes: the tops of the trees, not the orders of a day.
+const ORDERS_CACHE_BYTES: usize = 64 << 20;
 
-/// The store, or why there is none just now.
-pub(super) type Slot = Arc<ArcSwap<Result<Store, String>>>;
+/// The same of the trail, which is written at its end and hardly read.
+const TRAIL_CACHE_BYTES: usize = 256 << 10;
 
-/// The book in its file.
+/// The book in its files.
 #[derive(Debug)]
 pub(in crate::ledger) struct Book {
-    jobs: mpsc::Sender<Job>,
-    slot: Slot,
+    orders: Volume,
+    trail: Volume,
 }
 
 impl Book {
-    /// Opens the file, or keeps trying to.
+    /// Opens the files, or keeps trying to.
     pub(in crate::ledger) async fn open(
         config: &Config,
         metrics: &Arc<Metrics>,
@@ -41,38 +43,33 @@ impl Book {
         if path.is_none() {
             tracing::warn!("the ledger is kept in memory: orders do not survive this process");
         }
-        Self::start(move || Store::open(path.as_deref()), config, metrics, scope).await
+        let beside = path.as_ref().map(|path| path.with_extension("audit.redb"));
+        let orders = move || Store::open(path.as_deref(), ORDERS_CACHE_BYTES);
+        let trail = move || Store::open(beside.as_deref(), TRAIL_CACHE_BYTES);
+        Self::start((Arc::new(orders), Arc::new(trail)), config, metrics, scope).await
     }
 
     async fn start(
-        open: impl Fn() -> Result<(Store, bool), Error> + Send + Sync + 'static,
+        (orders, trail): (Open, Open),
         config: &Config,
         metrics: &Arc<Metrics>,
         scope: &TaskScope,
     ) -> Self {
-        let slot = Arc::new(ArcSwap::from_pointee(Err("not open yet".to_owned())));
-        let (jobs, receiver) = mpsc::channel(WAITING_MAX);
-        let mut writer = Writer::new(Arc::new(open), slot.clone(), config, metrics.clone());
-        writer.reopen().await;
-        let shutdown = scope.shutdown().clone();
-        scope.spawn("ledger.writer", async move {
-            writer.run(receiver, &shutdown).await;
-        });
-        Self { jobs, slot }
+        let keeps = Keeps::Orders(metrics.clone());
+        Self {
+            orders: Volume::start(keeps, orders, config, scope).await,
+            trail: Volume::start(Keeps::Trail, trail, config, scope).await,
+        }
     }
 
     pub(in crate::ledger) fn is_healthy(&self) -> Result<(), String> {
-        match &**self.slot.load() {
-            Ok(_) => Ok(()),
-            Err(reason) => Err(reason.clone()),
-        }
+        self.orders.is_healthy()?;
+        let trail = self.trail.is_healthy();
+        trail.map_err(|reason| format!("the audit trail: {reason}"))
     }
 
     pub(in crate::ledger) fn depth(&self) -> Depth {
-        match &**self.slot.load() {
-            Ok(store) => store.depth(),
-            Err(_) => Depth::default(),
-        }
+        self.orders.depth()
     }
 
     pub(in crate::ledger) async fn put(
@@ -80,10 +77,8 @@ impl Book {
         order: &Order,
         expected: Revision,
     ) -> Result<Put, Error> {
-        match self
-            .write(Write::Order(Box::new(order.clone()), expected))
-            .await?
-        {
+        let write = Write::Order(Box::new(order.clone()), expected);
+        match self.orders.write(write).await? {
             Written::Order(put) => Ok(put),
             Written::Done => Err(Error::Down(
                 "an order was answered as something else".into(),
@@ -96,7 +91,7 @@ impl Book {
         room: &RoomName,
         state: Bytes,
     ) -> Result<(), Error> {
-        self.write(Write::Room(room.clone(), state)).await?;
+        self.orders.write(Write::Room(room.clone(), state)).await?;
         Ok(())
     }
 
@@ -105,17 +100,19 @@ impl Book {
         room: &RoomName,
         records: Vec<Audit>,
     ) -> Result<(), Error> {
-        self.write(Write::Audit(room.clone(), records)).await?;
+        self.trail
+            .write(Write::Audit(room.clone(), records))
+            .await?;
         Ok(())
     }
 
     pub(in crate::ledger) async fn order(&self, id: &Id) -> Result<Option<Entry>, Error> {
         let id = id.clone();
-        self.read(move |reading| reading.order(&id)).await
+        self.orders.read(move |reading| reading.order(&id)).await
     }
 
     pub(in crate::ledger) async fn due(&self, now: i64, max: usize) -> Result<Vec<Entry>, Error> {
-        self.read(move |reading| reading.due(now, max)).await
+        self.orders.read(move |reading| reading.due(now, max)).await
     }
 
     pub(in crate::ledger) async fn by_buyer(
@@ -125,17 +122,18 @@ impl Book {
         max: usize,
     ) -> Result<Vec<Entry>, Error> {
         let (room, buyer) = (room.clone(), buyer.to_owned());
-        self.read(move |reading| reading.by_buyer(&room, &buyer, max))
+        self.orders
+            .read(move |reading| reading.by_buyer(&room, &buyer, max))
             .await
     }
 
     pub(in crate::ledger) async fn list(&self, filter: &Filter) -> Result<Vec<Entry>, Error> {
         let filter = filter.clone();
-        self.read(move |reading| reading.list(&filter)).await
+        self.orders.read(move |reading| reading.list(&filter)).await
     }
 
     pub(in crate::ledger) async fn load_rooms(&self) -> Result<Vec<(RoomName, Bytes)>, Error> {
-        self.read(Reading::rooms).await
+        self.orders.read(Reading::rooms).await
     }
 
     pub(in crate::ledger) async fn audit(
@@ -144,35 +142,17 @@ impl Book {
         before: Option<i64>,
         max: usize,
     ) -> Result<Vec<Audit>, Error> {
-        let room = room.clone();
-        self.read(move |reading| reading.audit(&room, before, max))
-            .await
-    }
-
-    async fn write(&self, write: Write) -> Result<Written, Error> {
-        let (reply, written) = oneshot::channel();
-        self.jobs
-            .try_send(Job { write, reply })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Error::Busy(WAITING_MAX),
-                mpsc::error::TrySendError::Closed(_) => Error::Down("the node is stopping".into()),
-            })?;
-        let stopped = |_| Error::Down("the node is stopping".into());
-        written.await.map_err(stopped)?
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&Reading) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let slot = self.slot.load_full();
-        let asking = tokio::task::spawn_blocking(move || match &*slot {
-            Ok(store) => ask(&store.read()?),
-            Err(reason) => Err(Error::Down(reason.clone())),
-        });
-        // A panic is redb's, over a damaged page.
-        let panicked = |error: tokio::task::JoinError| Error::Down(error.to_string());
-        asking.await.map_err(panicked)?
+        let max = max.min(LIST_MAX);
+        let of = room.clone();
+        let ask = move |reading: &Reading| reading.audit(&of, before, max);
+        let mut records = self.trail.read(ask).await?;
+        if records.len() < max {
+            // Decisions from when both were one file stay there until they are too old to keep.
+            let (of, left) = (room.clone(), max - records.len());
+            let ask = move |reading: &Reading| reading.audit(&of, before, left);
+            records.extend(self.orders.read(ask).await?);
+        }
+        Ok(records)
     }
 }
 

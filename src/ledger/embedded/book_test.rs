@@ -1,4 +1,4 @@
-//! Disks that fill up and pages that rot.
+//! Disks that fill up and pages that rot; a trail that began in the file of the orders.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -11,7 +11,7 @@ use redb::StorageBackend;
 use redb::backends::FileBackend;
 
 use super::*;
-use crate::ledger::tests::order;
+use crate::ledger::tests::{decision, order, room};
 use crate::runtime::Shutdown;
 use crate::telemetry;
 
@@ -31,7 +31,7 @@ impl Disk {
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = FileBackend::new(options.open(path).expect("a file"));
         let file = file.map_err(|error| Error::Down(error.to_string()))?;
-        Store::with_backend(Self { file, room })
+        Store::with_backend(Self { file, room }, ORDERS_CACHE_BYTES)
     }
 
     fn has_room(&self, bytes: u64) -> io::Result<()> {
@@ -73,9 +73,11 @@ impl StorageBackend for Disk {
 /// A book on a disk with `room`.
 async fn book_on(folder: &tempfile::TempDir, room: &Arc<AtomicU64>, scope: &TaskScope) -> Book {
     let (path, room) = (folder.path().join("ledger.redb"), room.clone());
-    let open = move || Ok((Disk::open(&path, room.clone())?, false));
+    let orders = move || Ok((Disk::open(&path, room.clone())?, false));
+    let trail = || Store::open(None, TRAIL_CACHE_BYTES);
     let metrics = Metrics::register(&telemetry::Metrics::default());
-    Book::start(open, &Config::default(), &metrics, scope).await
+    let files: (Open, Open) = (Arc::new(orders), Arc::new(trail));
+    Book::start(files, &Config::default(), &metrics, scope).await
 }
 
 #[tokio::test]
@@ -138,6 +140,32 @@ async fn full_disk_refuses_orders_loses_none_and_is_used_again_when_it_has_room(
     let found = found.expect("a store that works");
     let keys: Vec<&str> = found.iter().map(|entry| &*entry.order.id.key).collect();
     assert_eq!(keys, ["key-0004", "key-0001"]);
+    drop(book);
+    scope.finish(WAIT).await;
+}
+
+#[tokio::test]
+async fn trail_goes_on_from_the_file_that_it_shared_with_the_orders() {
+    let scope = TaskScope::under(&Shutdown::new());
+    let metrics = Metrics::register(&telemetry::Metrics::default());
+    let book = Book::open(&Config::default(), &metrics, &scope).await;
+    let name = room("trail");
+    let before = Write::Audit(name.clone(), vec![decision(1), decision(2)]);
+    book.orders.write(before).await.expect("a store that works");
+    let since = vec![decision(3), decision(4)];
+    let done = book.append_audit(&name, since).await;
+    done.expect("a store that works");
+    for (before, max, expected) in [
+        (None, 10, &[4, 3, 2, 1][..]),
+        (None, 3, &[4, 3, 2]),
+        (None, 2, &[4, 3]),
+        (Some(4), 2, &[3, 2]),
+        (Some(2), 10, &[1]),
+    ] {
+        let found = book.audit(&name, before, max).await;
+        let expected: Vec<_> = expected.iter().copied().map(decision).collect();
+        assert_eq!(found, Ok(expected), "{max} before {before:?}");
+    }
     drop(book);
     scope.finish(WAIT).await;
 }

@@ -18,9 +18,6 @@ use crate::media::RoomName;
 use crate::protocol::interact::question::Audit;
 use crate::runtime::clock;
 
-/// Pages kept in memory, in bytes: the tops of the trees, not the orders of a day.
-const CACHE_BYTES: usize = 64 << 20;
-
 /// What the disk must have room for when the file is opened, in bytes: a few thousand orders. Less
 /// would let a ledger on a full disk seem well between two orders.
 const ROOM_BYTES: usize = 1 << 20;
@@ -63,11 +60,11 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the file, and repairs what a crash left; makes a new one only where there is none.
-    /// None: in memory. True when it was repaired.
-    pub(super) fn open(path: Option<&Path>) -> Result<(Self, bool), Error> {
+    /// None: in memory. `cache_bytes`: of its pages are kept in memory. True when it was repaired.
+    pub(super) fn open(path: Option<&Path>, cache_bytes: usize) -> Result<(Self, bool), Error> {
         let Some(path) = path else {
             let memory = redb::backends::InMemoryBackend::new();
-            return Ok((Self::with_backend(memory)?, false));
+            return Ok((Self::with_backend(memory, cache_bytes)?, false));
         };
         if !path.try_exists().map_err(down)? {
             create(path)?;
@@ -75,7 +72,7 @@ impl Store {
         let repaired = Rc::new(Cell::new(false));
         let seen = repaired.clone();
         let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
+        builder.set_cache_size(cache_bytes);
         builder.set_repair_callback(move |_| seen.set(true));
         let mut database = builder.open(path).map_err(down)?;
         // A repair reads the whole file. So does this, after a proper end: a page that rotted is
@@ -85,9 +82,12 @@ impl Store {
     }
 
     /// A store in something else than a file.
-    pub(super) fn with_backend(backend: impl redb::StorageBackend) -> Result<Self, Error> {
+    pub(super) fn with_backend(
+        backend: impl redb::StorageBackend,
+        cache_bytes: usize,
+    ) -> Result<Self, Error> {
         let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
+        builder.set_cache_size(cache_bytes);
         Self::new(builder.create_with_backend(backend).map_err(down)?)
     }
 

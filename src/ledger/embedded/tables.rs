@@ -1,4 +1,5 @@
-//! The tables, open for one commit: an order and its indexes change together.
+//! The tables, open for one commit: an order and its indexes change together. Either
+//! volume of the book has all of them and fills its own.
 //!
 //! | table | key | value |
 //! |---|---|---|

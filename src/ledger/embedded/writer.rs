@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, sleep_until, timeout};
 
-use super::book::Slot;
 use super::store::{Store, Write, Written};
+use super::volume::Slot;
 use crate::ledger::metrics::Metrics;
+use crate::ledger::order::Depth;
 use crate::ledger::{Config, Error};
 use crate::runtime::{Shutdown, clock};
 
@@ -35,25 +36,81 @@ pub(super) struct Job {
     pub(super) reply: oneshot::Sender<Result<Written, Error>>,
 }
 
-type Open = Arc<dyn Fn() -> Result<(Store, bool), Error> + Send + Sync>;
+/// How the file is opened: the store, and whether it was repaired.
+pub(super) type Open = Arc<dyn Fn() -> Result<(Store, bool), Error> + Send + Sync>;
+
+/// What the file keeps.
+pub(super) enum Keeps {
+    /// Orders and rooms, which the ledger's figures are about.
+    Orders(Arc<Metrics>),
+    /// The audit trail.
+    Trail,
+}
+
+impl Keeps {
+    /// The name of the task that writes it.
+    pub(super) const fn task(&self) -> &'static str {
+        match self {
+            Self::Orders(_) => "ledger.writer",
+            Self::Trail => "ledger.trail",
+        }
+    }
+
+    fn opened(&self, repaired: bool, orders: Depth) {
+        match self {
+            Self::Orders(metrics) => {
+                if repaired {
+                    tracing::warn!("the ledger was not closed properly and has been repaired");
+                }
+                tracing::info!(
+                    accepted = orders.accepted,
+                    unknown = orders.unknown,
+                    "ledger open"
+                );
+                metrics.opened(repaired, orders);
+            }
+            Self::Trail if repaired => {
+                tracing::warn!("the audit trail was not closed properly and has been repaired");
+            }
+            Self::Trail => {}
+        }
+    }
+
+    fn committed(&self, took: Duration, writes: usize, orders: Depth) {
+        if let Self::Orders(metrics) = self {
+            metrics.committed(took, writes, orders);
+        }
+    }
+
+    fn failed(&self, error: &Error) {
+        match self {
+            Self::Orders(metrics) => {
+                let what = "the ledger cannot be used: orders are refused until it can";
+                tracing::error!(%error, "{what}");
+                metrics.failed();
+            }
+            Self::Trail => tracing::error!(%error, "the audit trail cannot be written"),
+        }
+    }
+}
 
 /// Owns the right to write.
 pub(super) struct Writer {
+    keeps: Keeps,
     open: Open,
     slot: Slot,
     orders_kept_ms: i64,
     audit_kept_ms: i64,
-    metrics: Arc<Metrics>,
 }
 
 impl Writer {
-    pub(super) fn new(open: Open, slot: Slot, config: &Config, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(keeps: Keeps, open: Open, slot: Slot, config: &Config) -> Self {
         Self {
+            keeps,
             open,
             slot,
             orders_kept_ms: i64::from(config.dedupe_hours) * 3_600_000,
             audit_kept_ms: i64::from(config.audit_days) * 86_400_000,
-            metrics,
         }
     }
 
@@ -94,16 +151,7 @@ impl Writer {
             .flatten()
         {
             Ok((store, repaired)) => {
-                if repaired {
-                    tracing::warn!("the ledger was not closed properly and has been repaired");
-                }
-                let orders = store.depth();
-                tracing::info!(
-                    accepted = orders.accepted,
-                    unknown = orders.unknown,
-                    "ledger open"
-                );
-                self.metrics.opened(repaired, orders);
+                self.keeps.opened(repaired, store.depth());
                 self.slot.store(Arc::new(Ok(store)));
             }
             Err(error) => self.fail(&error),
@@ -126,7 +174,7 @@ impl Writer {
         let panicked = |error: tokio::task::JoinError| Error::Down(error.to_string());
         match committing.await.map_err(panicked).flatten() {
             Ok((written, depth)) => {
-                self.metrics
+                self.keeps
                     .committed(started.elapsed(), written.len(), depth);
                 for (reply, written) in replies.into_iter().zip(written) {
                     // Who gave up waiting finds it under its key.
@@ -156,8 +204,7 @@ impl Writer {
     }
 
     fn fail(&self, error: &Error) {
-        tracing::error!(%error, "the ledger cannot be used: orders are refused until it can");
-        self.metrics.failed();
+        self.keeps.failed(error);
         self.slot.store(Arc::new(Err(error.to_string())));
     }
 }

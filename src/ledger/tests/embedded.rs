@@ -95,3 +95,20 @@ async fn damaged_file_refuses_orders_and_is_left_as_it_is() {
         assert_eq!(std::fs::read(&path).expect("the file"), damage);
     }
 }
+
+#[tokio::test]
+async fn damaged_trail_is_told_and_left_as_it_is_while_orders_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trail = folder.path().join("ledger.audit.redb");
+    std::fs::write(&trail, b"this is no trail").expect("a file");
+    let open = Open::new(&config(folder.path())).await;
+    let told = open.ledger.is_healthy().expect_err("no trail was opened");
+    assert!(told.starts_with("the audit trail: "), "{told}");
+    put(&open.ledger, &order("damage", "key-0001", 1), 0).await;
+    let name = room("damage");
+    let refused = open.ledger.append_audit(&name, vec![decision(1)]).await;
+    assert!(matches!(refused, Err(Error::Down(_))), "{refused:?}");
+    open.close().await;
+    let left = std::fs::read(&trail).expect("the file");
+    assert_eq!(left, b"this is no trail");
+}

@@ -48,7 +48,7 @@ impl Open {
     }
 }
 
-fn room(name: &str) -> RoomName {
+pub(crate) fn room(name: &str) -> RoomName {
     RoomName::parse(name).expect("a room name")
 }
 
@@ -73,7 +73,7 @@ fn decided(order: &Order, state: State, at: i64) -> Order {
 }
 
 /// A decision of moderation.
-fn decision(at: i64) -> Audit {
+pub(crate) fn decision(at: i64) -> Audit {
     Audit {
         at,
         node: "edge-1".into(),
