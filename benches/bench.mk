@@ -26,4 +26,9 @@ bench-rivals: bench-setup $(TARGET)/rivals/done ## nginx, Varnish, Caddy, nginx-
 	@scripts/setup.sh varnish
 	$(CARGO) bench --locked --bench measure -- rivals
 
-.PHONY: bench-rivals bench bench-setup soak $(addprefix bench-,$(BENCHES))
+flames: bench-setup ## what an edge's time goes into, as flame graphs into docs/flames
+	@scripts/setup.sh perf
+	$(CARGO) bench --locked --bench measure -- flames
+	scripts/flames.sh $(TARGET)/tools target/bench docs/flames
+
+.PHONY: flames bench-rivals bench bench-setup soak $(addprefix bench-,$(BENCHES))

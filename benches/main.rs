@@ -11,6 +11,7 @@ mod clip;
 mod crowd;
 mod failover;
 mod fanout;
+mod flames;
 mod host;
 mod latency;
 mod members;
@@ -126,6 +127,7 @@ async fn run(name: &str, bench: &Bench) -> anyhow::Result<bool> {
         "chat" => chat::run(bench).await?,
         "failover" => failover::run(bench).await?,
         "fanout" => fanout::run(bench).await?,
+        "flames" => flames::run(bench).await?,
         "latency" => latency::run(bench).await?,
         "objects" => objects::run(bench).await?,
         "orders" => orders::run(bench).await?,

@@ -115,6 +115,28 @@ impl Process {
         self.sum(|pid| Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as f64))
     }
 
+    /// Lets `perf` write down for `how_long` what it does, with the callers of each function.
+    pub async fn record(&self, file: &Path, how_long: Duration) -> anyhow::Result<()> {
+        let mut perf = Command::new("perf")
+            .args([
+                "record",
+                "--quiet",
+                "-F",
+                "499",
+                "--call-graph",
+                "dwarf,16384",
+            ])
+            .args(["-p", &self.child.id().to_string(), "-o"])
+            .arg(file)
+            .spawn()
+            .context("perf cannot be started (Debian: linux-perf)")?;
+        tokio::time::sleep(how_long).await;
+        let pid = perf.id().to_string();
+        Command::new("kill").args(["-INT", &pid]).status()?;
+        perf.wait()?;
+        Ok(())
+    }
+
     fn sum(&self, of: impl Fn(u32) -> Option<f64>) -> anyhow::Result<f64> {
         let pid = self.child.id();
         let own = of(pid).with_context(|| format!("{} is gone", self.name))?;

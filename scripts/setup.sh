@@ -25,6 +25,7 @@ package_of() {
     nginx) [[ -x /usr/sbin/nginx ]] || echo nginx-light ;;
     nginx-rtmp) [[ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ]] || echo libnginx-mod-rtmp ;;
     varnish) [[ -x /usr/sbin/varnishd ]] || echo varnish ;;
+    perf) has perf || echo linux-perf ;;
     cmake) has cmake || echo cmake ;;
     cc) has cc || echo build-essential ;;
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv ;;

@@ -71,11 +71,7 @@ impl<'a> Check<'a> {
             (Some(_), Some(_)) => self.must(false, &["local"], "there is a [fleet] already"),
             (None, None) => self.must(false, &[], "name a [fleet], or start a [local] one"),
         }
-        for (name, host) in &scenario.hosts {
-            self.room(&host.room, &["hosts", name, "room"]);
-            let message = format!("{} is no file", host.clip.display());
-            self.must(host.clip.is_file(), &["hosts", name, "clip"], &message);
-        }
+        self.hosts(scenario);
         let empty = scenario.viewers.is_empty()
             && scenario.members.is_empty()
             && scenario.buyers.is_empty();
@@ -112,6 +108,23 @@ impl<'a> Check<'a> {
                 let message = "there is no local fleet; use `command`";
                 self.must(event.kill.is_empty(), &["events", name, "kill"], message);
             }
+        }
+    }
+
+    fn hosts(&mut self, scenario: &Scenario) {
+        for (name, host) in &scenario.hosts {
+            let path = |key| ["hosts", name.as_str(), key];
+            self.room(&host.room, &path("room"));
+            if let Some(rendition) = &host.rendition {
+                self.room(rendition, &path("rendition"));
+            }
+            let stream = host.stream();
+            let others = scenario.hosts.values();
+            let same = others.filter(|other| other.stream() == stream).count();
+            let message = format!("another host publishes {stream} too");
+            self.must(same == 1, &path("room"), &message);
+            let message = format!("{} is no file", host.clip.display());
+            self.must(host.clip.is_file(), &path("clip"), &message);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::scenario::Scenario;
+use crate::scenario::{Host, Scenario};
 use crate::web::Http;
 
 /// A scenario of one viewer, and `more`.
@@ -129,6 +129,26 @@ fn a_missing_clip_and_an_unreachable_target_are_faults() {
     ] {
         assert!(faults.contains(part), "{faults}");
     }
+}
+
+#[test]
+fn hosts_of_a_room_are_rungs_of_a_ladder() {
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/media/demo.flv");
+    let text = format!(
+        "[local]\n[viewers.v]\nroom = \"a\"\ncount = 1\n\
+         [hosts.high]\nroom = \"a\"\nclip = {clip:?}\n\
+         [hosts.low]\nroom = \"a\"\nrendition = \"360p\"\nclip = {clip:?}\n"
+    );
+    let scenario = Scenario::read("x.toml", &text, false).unwrap();
+    let streams: Vec<String> = scenario.hosts.values().map(Host::stream).collect();
+    assert_eq!(streams, ["a", "a@360p"]);
+    let twice = text.replace("rendition = \"360p\"\n", "");
+    let faults = Scenario::read("x.toml", &twice, false).unwrap_err();
+    let fault = "hosts.low.room: another host publishes a too";
+    assert!(faults.contains(fault), "{faults}");
+    let unnameable = text.replace("360p", "3 60p");
+    let faults = Scenario::read("x.toml", &unnameable, false).unwrap_err();
+    assert!(faults.contains("hosts.low.rendition: "), "{faults}");
 }
 
 #[test]

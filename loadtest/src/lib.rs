@@ -7,6 +7,7 @@
 //! server cannot slow down the load that measures it; a rate ceiling and a time limit are always in
 //! force; when this machine is the limit, there is no verdict.
 
+mod abr;
 pub mod actors;
 pub mod capacity;
 mod check;

@@ -122,6 +122,9 @@ impl Default for Local {
 pub struct Host {
     /// The room.
     pub room: String,
+    /// The rung of a ladder that this host encodes (`ROOM@360p`); players take the one that their
+    /// path carries. Without it, the room's plain picture.
+    pub rendition: Option<String>,
     /// An FLV file of H.264 and AAC, sent in a loop with a stamp in each picture.
     pub clip: PathBuf,
 }
@@ -338,6 +341,17 @@ impl Scenario {
             .map(|b| b.orders_per_second * 2.0)
             .sum();
         viewers + members + buyers as u64 + self.hosts.len() as u64
+    }
+}
+
+impl Host {
+    /// What it publishes as.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        match &self.rendition {
+            Some(rendition) => format!("{}@{rendition}", self.room),
+            None => self.room.clone(),
+        }
     }
 }
 

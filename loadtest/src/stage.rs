@@ -84,7 +84,7 @@ impl Stage {
         let fits = clips.is_empty() || !origins.is_empty();
         ensure!(fits, "hosts publish, but the fleet has no origins");
         for (host, clip) in scenario.hosts.values().zip(clips) {
-            actors::publish(&hosts, &host.room, clip, origins.clone());
+            actors::publish(&hosts, host, clip, origins.clone());
         }
         Ok(hosts)
     }
@@ -139,7 +139,14 @@ pub fn groups(scenario: &Scenario) -> Vec<String> {
     names.cloned().collect()
 }
 
-/// Waits until each room can be watched, or entered, on each edge of `ground`.
+/// How many renditions of `room` there are when all hosts publish.
+fn ladder(scenario: &Scenario, room: &str) -> usize {
+    let hosts = scenario.hosts.values();
+    hosts.filter(|host| host.room == room).count()
+}
+
+/// Waits until each room can be watched, or entered, on each edge of `ground`: with all its
+/// renditions.
 pub async fn wait_for_rooms(scenario: &Scenario, ground: &Ground) -> anyhow::Result<()> {
     let http = ground.web.client(Duration::from_secs(5))?;
     let watched = scenario.viewers.values().map(|group| (&group.room, false));
@@ -165,7 +172,13 @@ pub async fn wait_for_rooms(scenario: &Scenario, ground: &Ground) -> anyhow::Res
             loop {
                 let answer = http.get(url.clone()).send().await;
                 let said = match answer {
-                    Ok(answer) if answer.status().is_success() => break,
+                    Ok(answer) if answer.status().is_success() => {
+                        let rungs = answer.text().await?.matches("#EXT-X-STREAM-INF").count();
+                        if is_entered || rungs >= ladder(scenario, room) {
+                            break;
+                        }
+                        format!("{rungs} renditions")
+                    }
                     Ok(answer) => answer.status().to_string(),
                     Err(error) => error.without_url().to_string(),
                 };

@@ -72,6 +72,8 @@ pub enum Count {
     PicturesLost,
     /// Parts that a playlist named and that were marked as gaps or could not be had.
     PartGaps,
+    /// Changes to another variant.
+    Switches,
     /// Body bytes received.
     Bytes,
     /// Requests.
@@ -98,7 +100,7 @@ pub enum Count {
 
 impl Count {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Present,
         Self::Plays,
         Self::StartsFailed,
@@ -108,6 +110,7 @@ impl Count {
         Self::Pictures,
         Self::PicturesLost,
         Self::PartGaps,
+        Self::Switches,
         Self::Bytes,
         Self::Requests,
         Self::Errors,
@@ -170,13 +173,19 @@ impl Book {
         (!times.is_empty()).then(|| times.value_at_quantile(quantile) as f64 / 1000.0)
     }
 
-    /// Names and counts of what happened at all.
+    /// Names and counts of what happened at all, and what a viewer took in kbit/s.
     #[must_use]
     pub fn told(&self) -> Vec<(String, i64)> {
         let all = Count::ALL
             .iter()
             .map(|count| (format!("{count:?}"), self.count(*count)));
-        all.filter(|(_, count)| *count != 0).collect()
+        let mut told: Vec<_> = all.filter(|(_, count)| *count != 0).collect();
+        let watched_ms = self.count(Count::WatchedUs) / 1000;
+        if watched_ms > 0 {
+            let kbits = self.count(Count::Bytes).saturating_mul(8) / watched_ms;
+            told.push(("KbitsPerSecond".to_owned(), kbits));
+        }
+        told
     }
 
     /// Puts `other` on top.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::Url;
-use rushlane::runtime::TaskScope;
+use rushlane::runtime::{TaskScope, clock};
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -219,6 +219,10 @@ pub struct Answer {
     pub status: u16,
     /// The body.
     pub body: Bytes,
+    /// From the request to the head.
+    pub waited: Duration,
+    /// From the request to the end of the body.
+    pub took: Duration,
 }
 
 impl Connection {
@@ -234,8 +238,9 @@ impl Connection {
     /// Gets `url` whole.
     pub async fn get(&mut self, url: &Url, tally: &Tally) -> anyhow::Result<Answer> {
         let whole = async {
+            let since = clock::now();
             let response = self.open(url, tally).await?;
-            let status = response.status().as_u16();
+            let (status, waited) = (response.status().as_u16(), since.elapsed());
             let (mut incoming, mut body) = (response.into_body(), BytesMut::new());
             while let Some(data) = incoming.next().await? {
                 let bytes = body.len() + data.len();
@@ -243,8 +248,12 @@ impl Connection {
                 body.extend_from_slice(&data);
             }
             tally.add(Count::Bytes, i64::try_from(body.len())?);
-            let body = body.freeze();
-            Ok(Answer { status, body })
+            Ok(Answer {
+                status,
+                body: body.freeze(),
+                waited,
+                took: since.elapsed(),
+            })
         };
         let limit = Duration::from_secs(REQUEST_SECONDS_MAX);
         tokio::time::timeout(limit, whole)

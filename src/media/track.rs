@@ -9,6 +9,9 @@ use super::Class;
 /// The longest track name, in bytes.
 pub const TRACK_NAME_BYTES_MAX: usize = 32;
 
+/// The name of the pictures of a plain push: what a viewer gets who names no rendition.
+pub const VIDEO: &str = "video";
+
 /// What a track carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

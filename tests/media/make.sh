@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes demo.flv, the clip that the demo host plays in a loop.
+# Makes demo.flv, the clip that the demo host plays in a loop, and demo-360p.flv, the same at a sixth of the bits.
 #
 # 16 s is the shortest whole number of seconds above ten that is also a whole number of AAC frames
 # (750 x 1024 samples at 48 kHz), so picture and sound end together and the loop has no seam.
@@ -45,3 +45,9 @@ ffmpeg -v error -y \
   -c:v libx264 -profile:v high -preset veryslow -tune zerolatency -b:v 1000k -maxrate 1200k -bufsize 1200k \
   -g 30 -keyint_min 30 -sc_threshold 0 -bf 0 -flags +cgop -x264-params threads=4:open-gop=0 \
   -c:a copy -f flv -flvflags no_duration_filesize demo.flv
+
+# The same pictures as a second rung of a ladder (`ROOM@360p`): key frames at the same times.
+ffmpeg -v error -y -i demo.flv -map 0:v -map 0:a -vf scale=640:360:flags=lanczos \
+  -c:v libx264 -profile:v high -preset veryslow -tune zerolatency -b:v 150k -maxrate 170k -bufsize 170k \
+  -g 30 -keyint_min 30 -sc_threshold 0 -bf 0 -flags +cgop -x264-params threads=4:open-gop=0 \
+  -c:a copy -f flv -flvflags no_duration_filesize demo-360p.flv

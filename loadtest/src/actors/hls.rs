@@ -1,5 +1,6 @@
 //! LL-HLS as hls.js plays it: blocking reloads, each part as soon as a playlist names it, and the
-//! next reload under way meanwhile. Audio is followed like video; the screen goes by the video.
+//! next reload under way meanwhile. Where a segment begins, the variant is chosen that the path
+//! carries. Audio is followed like video; the screen goes by the video.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use rushlane::auth::Scope;
 use rushlane::probe::multivariant::Multivariant;
 use rushlane::probe::playlist::{Part, Playlist, microseconds};
 
+use crate::abr::Throughput;
 use crate::actors::Ground;
 use crate::actors::screen::Screen;
 use crate::fragment;
@@ -39,11 +41,15 @@ pub(super) async fn play(
         .iter()
         .find(|(name, _)| Some(name) == variant.audio.as_ref());
     let audio = audio.and_then(|(_, uri)| uri.as_deref());
-    let video = url.join(&variant.uri)?;
+    let ladder = shown.variants.iter();
+    let ladder = ladder.map(|variant| Ok(url.join(&variant.uri)?));
     let media = lists.another(&ground.web, edge).await?;
     let mut video = Track {
         tally: &ground.tally,
-        url: video,
+        ladder: ladder.collect::<anyhow::Result<_>>()?,
+        bandwidths: shown.variants.iter().map(|v| v.bandwidth).collect(),
+        rung: 0,
+        throughput: Throughput::default(),
         lists,
         media,
         screen: Some(screen),
@@ -55,7 +61,10 @@ pub(super) async fn play(
     let media = lists.another(&ground.web, edge).await?;
     let mut audio = Track {
         tally: &ground.tally,
-        url: url.join(audio)?,
+        ladder: vec![url.join(audio)?],
+        bandwidths: vec![0],
+        rung: 0,
+        throughput: Throughput::default(),
         lists,
         media,
         screen: None,
@@ -64,10 +73,16 @@ pub(super) async fn play(
     Ok(())
 }
 
-/// One rendition that is followed.
+/// One of some renditions of the same content that is followed.
 struct Track<'a> {
     tally: &'a Tally,
-    url: Url,
+    /// Media playlists, best first.
+    ladder: Vec<Url>,
+    /// What they need, in bit/s.
+    bandwidths: Vec<u64>,
+    /// The one that is played.
+    rung: usize,
+    throughput: Throughput,
     lists: Connection,
     media: Connection,
     screen: Option<&'a mut Screen>,
@@ -81,18 +96,8 @@ struct Named {
 
 impl Track<'_> {
     async fn follow(&mut self) -> anyhow::Result<()> {
-        let text = self.lists.fetch(&self.url, self.tally).await?;
-        let mut playlist = Playlist::parse(&String::from_utf8_lossy(&text));
+        let mut playlist = self.load(None).await?;
         let mut next = start(&playlist).context("the playlist names no parts")?;
-        let map = playlist
-            .segments
-            .iter()
-            .rev()
-            .find_map(|segment| segment.map.clone());
-        let map = self
-            .url
-            .join(&map.context("the playlist names no EXT-X-MAP")?)?;
-        self.media.fetch(&map, self.tally).await?;
         let mut woken: Option<(Place, i64)> = None;
         loop {
             let parts = parts_from(&playlist, next);
@@ -103,19 +108,26 @@ impl Track<'_> {
                 self.tally.one(Count::PartGaps);
             }
             let awaited = playlist.next_position();
-            let reload = reload(&mut self.lists, &self.url, awaited, self.tally);
-            let fetch = fetch(
-                &mut self.media,
-                &self.url,
-                &parts,
-                woken,
-                self.tally,
-                &mut self.screen,
-            );
-            let (reloaded, fetched) = tokio::join!(reload, fetch);
-            fetched?;
-            if let Some(last) = parts.last() {
-                next = (last.place.0, last.place.1 + 1);
+            let url = self.ladder[self.rung].clone();
+            let reload = reload(&mut self.lists, &url, awaited, self.tally);
+            let fetch = Fetch {
+                media: &mut self.media,
+                url: &url,
+                tally: self.tally,
+                screen: &mut self.screen,
+                throughput: &mut self.throughput,
+                ladder: (&self.bandwidths, self.rung),
+            };
+            let (reloaded, fetched) = tokio::join!(reload, fetch.parts(&parts, next, woken));
+            let better;
+            (next, better) = fetched?;
+            if let Some(rung) = better {
+                self.tally.one(Count::Switches);
+                // Another encoder numbers its pictures for itself.
+                self.screen.iter_mut().for_each(|screen| screen.joins());
+                self.rung = rung;
+                (playlist, woken) = (self.load(Some(next)).await?, None);
+                continue;
             }
             if playlist.ended {
                 return Ok(());
@@ -129,6 +141,24 @@ impl Track<'_> {
             woken = (newer.position() == Some(awaited)).then_some((awaited, at_us));
             playlist = newer;
         }
+    }
+
+    /// Gets the playlist of the rung, with `place` in it if one is named, and what decoders begin
+    /// with.
+    async fn load(&mut self, place: Option<Place>) -> anyhow::Result<Playlist> {
+        let url = self.ladder[self.rung].clone();
+        let playlist = match place {
+            Some(place) => reload(&mut self.lists, &url, place, self.tally).await?.0,
+            None => {
+                let text = self.lists.fetch(&url, self.tally).await?;
+                Playlist::parse(&String::from_utf8_lossy(&text))
+            }
+        };
+        let mut newest_first = playlist.segments.iter().rev();
+        let map = newest_first.find_map(|segment| segment.map.as_deref());
+        let map = url.join(map.context("the playlist names no EXT-X-MAP")?)?;
+        self.media.fetch(&map, self.tally).await?;
+        Ok(playlist)
     }
 }
 
@@ -145,41 +175,68 @@ async fn reload(
     Ok((Playlist::parse(&String::from_utf8_lossy(&text)), at_us))
 }
 
-/// Gets `parts` in order. `woken`: which of them the last reload had waited for, and when it came.
-async fn fetch(
-    media: &mut Connection,
-    url: &Url,
-    parts: &[Named],
-    woken: Option<(Place, i64)>,
-    tally: &Tally,
-    screen: &mut Option<&mut Screen>,
-) -> anyhow::Result<()> {
-    for named in parts {
-        if named.part.gap {
-            tally.one(Count::PartGaps);
-            continue;
+/// What gets parts.
+struct Fetch<'a, 'screen> {
+    media: &'a mut Connection,
+    url: &'a Url,
+    tally: &'a Tally,
+    screen: &'a mut Option<&'screen mut Screen>,
+    throughput: &'a mut Throughput,
+    /// What the rungs need, in bit/s, and which of them this is.
+    ladder: (&'a [u64], usize),
+}
+
+impl Fetch<'_, '_> {
+    /// Gets `parts` in order, from `next` on, until there are no more or another rung should go on.
+    /// `woken`: which of them the last reload had waited for, and when it came. Says what comes
+    /// next, and of which rung, if of another.
+    async fn parts(
+        self,
+        parts: &[Named],
+        mut next: Place,
+        woken: Option<(Place, i64)>,
+    ) -> anyhow::Result<(Place, Option<usize>)> {
+        let (tally, (bandwidths, rung)) = (self.tally, self.ladder);
+        for named in parts {
+            if named.place.0 > next.0 {
+                next = named.place;
+                let better = self.throughput.choose(bandwidths, rung);
+                if named.place.1 == 0 && better != rung {
+                    return Ok((next, Some(better)));
+                }
+            }
+            next = (named.place.0, named.place.1 + 1);
+            if named.part.gap {
+                tally.one(Count::PartGaps);
+                continue;
+            }
+            let answer = self
+                .media
+                .get(&self.url.join(&named.part.uri)?, tally)
+                .await?;
+            if answer.status != 200 {
+                tally.one(Count::PartGaps);
+            }
+            ensure!(answer.status == 200, "a part: status {}", answer.status);
+            if !fragment::is_whole(&answer.body) {
+                tally.one(Count::PartGaps);
+            }
+            self.throughput
+                .note(answer.body.len(), answer.waited, answer.took);
+            let now_us = tally.now_us();
+            let Some(screen) = self.screen else {
+                continue;
+            };
+            let stamps = Stamp::all(&answer.body);
+            if let (Some((place, at_us)), Some(last)) = (woken, stamps.last())
+                && place == named.place
+            {
+                tally.time(Measure::Wake, at_us - last.sent_us);
+            }
+            screen.arrived(now_us, microseconds(named.part.duration), &stamps);
         }
-        let answer = media.get(&url.join(&named.part.uri)?, tally).await?;
-        if answer.status != 200 {
-            tally.one(Count::PartGaps);
-        }
-        ensure!(answer.status == 200, "a part: status {}", answer.status);
-        if !fragment::is_whole(&answer.body) {
-            tally.one(Count::PartGaps);
-        }
-        let now_us = tally.now_us();
-        let Some(screen) = screen else {
-            continue;
-        };
-        let stamps = Stamp::all(&answer.body);
-        if let (Some((place, at_us)), Some(last)) = (woken, stamps.last())
-            && place == named.place
-        {
-            tally.time(Measure::Wake, at_us - last.sent_us);
-        }
-        screen.arrived(now_us, microseconds(named.part.duration), &stamps);
+        Ok((next, None))
     }
-    Ok(())
 }
 
 /// Where a player starts: the newest part that can be decoded by itself and lies at least the hold
@@ -197,9 +254,23 @@ fn start(playlist: &Playlist) -> Option<Place> {
     parts.first().map(|named| named.place)
 }
 
+/// What is listed from a place on; older segments have no parts any more and come whole.
 fn parts_from(playlist: &Playlist, from: Place) -> Vec<Named> {
     let mut named = Vec::new();
     for segment in &playlist.segments {
+        if let (Some(uri), true) = (&segment.uri, segment.parts.is_empty()) {
+            let place = (segment.msn, 0);
+            if place >= from {
+                let part = Part {
+                    uri: uri.clone(),
+                    duration: segment.duration,
+                    independent: true,
+                    gap: segment.gap,
+                    range: None,
+                };
+                named.push(Named { place, part });
+            }
+        }
         for (index, part) in (0_u64..).zip(&segment.parts) {
             let place = (segment.msn, index);
             if place >= from {

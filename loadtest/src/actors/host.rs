@@ -15,23 +15,24 @@ use tokio::net::TcpStream;
 use crate::actors::Ground;
 use crate::clip::Clip;
 use crate::flv::Tag;
+use crate::scenario::Host;
 use crate::stamp::Stamp;
 use crate::tally::Count;
 
 /// What a server may take to accept a publisher.
 const ACCEPT: Duration = Duration::from_secs(10);
 
-/// Publishes `clip` as `room` at one of `origins` for as long as the run's tasks live; a push that
-/// breaks goes on at the next origin a second later, as encoders do.
-pub fn publish(ground: &Ground, room: &str, clip: Arc<Clip>, origins: Arc<[Url]>) {
-    let (ground, room) = (ground.clone(), room.to_owned());
+/// Publishes `clip` as `host` says at one of `origins` for as long as the run's tasks live; a push
+/// that breaks goes on at the next origin a second later, as encoders do.
+pub fn publish(ground: &Ground, host: &Host, clip: Arc<Clip>, origins: Arc<[Url]>) {
+    let (ground, host) = (ground.clone(), host.clone());
     let scope = ground.scope.clone();
     scope.spawn("host", async move {
         let mut pictures = 0;
         for origin in origins.iter().cycle() {
-            if let Err(error) = push(&ground, &room, &clip, origin, &mut pictures).await {
+            if let Err(error) = push(&ground, &host, &clip, origin, &mut pictures).await {
                 let error = format!("{error:#}");
-                tracing::warn!(error, room, %origin, "the host pushes anew");
+                tracing::warn!(error, stream = host.stream(), %origin, "the host pushes anew");
                 ground.tally.one(Count::Errors);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -41,15 +42,16 @@ pub fn publish(ground: &Ground, room: &str, clip: Arc<Clip>, origins: Arc<[Url]>
 
 async fn push(
     ground: &Ground,
-    room: &str,
+    host: &Host,
     clip: &Clip,
     origin: &Url,
     pictures: &mut u32,
 ) -> anyhow::Result<()> {
-    let host = origin.host_str().context("no host")?;
-    let mut socket = TcpStream::connect((host, origin.port().unwrap_or(1935))).await?;
+    let address = origin.host_str().context("no host")?;
+    let mut socket = TcpStream::connect((address, origin.port().unwrap_or(1935))).await?;
     socket.set_nodelay(true)?;
-    let name = format!("{room}{}", ground.signer.query(Scope::Publish, room));
+    let token = ground.signer.query(Scope::Publish, &host.room);
+    let name = format!("{}{token}", host.stream());
     let mut client = Client::new(origin.path().trim_matches('/'), &name);
     let mut input = BytesMut::new();
     let accept = async {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::live::{broadcast, track};
-use crate::media::track::Kind;
+use crate::media::track::{Kind, VIDEO};
 
 /// How a viewer wants to watch, from the query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,7 +90,11 @@ impl<'a> Query<'a> {
                 let named = videos.find(|track| &*track.info().name == name);
                 Some(named.ok_or(Refusal::Rendition)?)
             }
-            None => videos.next(),
+            // Every node must choose alike, whatever it knows of them and in which order they came.
+            None => {
+                let plain = videos.clone().find(|track| &*track.info().name == VIDEO);
+                plain.or_else(|| videos.next())
+            }
         };
         let audio = tracks.iter().any(|track| track.info().kind == Kind::Audio);
         let video = video.filter(|_| !self.audio_only).cloned();
@@ -102,5 +106,52 @@ impl<'a> Query<'a> {
             audio: true,
             merge: self.merge.unwrap_or(merge),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::{Config, Store};
+    use crate::media::broadcast::{self, Info, Profile};
+    use crate::media::track::Info as TrackInfo;
+    use crate::media::{RoomName, VIDEO_TIMESCALE};
+
+    #[test]
+    fn plain_push_is_what_comes_unasked_in_whatever_order_renditions_begin() {
+        for (names, expected) in [
+            (&["360p", VIDEO, "720p"][..], VIDEO),
+            (&[VIDEO, "360p"], VIDEO),
+            (&["720p", "360p"], "720p"),
+        ] {
+            let store = Store::new(Config::default());
+            let producer = store.publish(Info {
+                room: RoomName::parse("r").unwrap(),
+                kind: broadcast::Kind::Show,
+                epoch: "e".into(),
+                started_us: 0,
+                timing: Profile::default().timing(),
+            });
+            let producer = producer.unwrap();
+            let tracks: Vec<_> = names
+                .iter()
+                .map(|name| {
+                    producer.create_track(TrackInfo {
+                        name: (*name).into(),
+                        kind: Kind::Video,
+                        timescale: VIDEO_TIMESCALE,
+                    })
+                })
+                .collect();
+            let select = |query: &str| {
+                let query = Query::parse(query).unwrap();
+                let selection = query.select(&producer.consumer(), Duration::ZERO);
+                selection.map(|selection| selection.video.unwrap().info().name.clone())
+            };
+            assert_eq!(select("").as_deref(), Ok(expected));
+            assert_eq!(select("rendition=360p").as_deref(), Ok("360p"));
+            assert_eq!(select("rendition=no"), Err(Refusal::Rendition));
+            drop(tracks);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::ingest::publisher::{Refusal, Role};
 use crate::media::RoomName;
-use crate::media::track::TRACK_NAME_BYTES_MAX;
+use crate::media::track::{TRACK_NAME_BYTES_MAX, VIDEO};
 
 /// Who wants to publish what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Request {
             return Ok(());
         };
         // The plain push's own tracks have these names.
-        let reserved = matches!(name, "video" | "audio");
+        let reserved = matches!(name, VIDEO | "audio");
         let fits = (1..=TRACK_NAME_BYTES_MAX).contains(&name.len());
         match !reserved && fits && name.chars().all(allowed) {
             true => Ok(()),

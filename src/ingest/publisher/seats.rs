@@ -7,10 +7,7 @@ use crate::ingest::publisher::timeline::{Medium, Timeline};
 use crate::ingest::publisher::turns::{Beat, Turn, Turns};
 use crate::ingest::publisher::{Error, Metadata, Now, PublisherStatus, ReturnToPrimary, Role};
 use crate::media::codec::{AudioConfig, VideoConfig};
-use crate::media::track::Kind;
-
-/// The name of a plain push's video track.
-const VIDEO: &str = "video";
+use crate::media::track::{Kind, VIDEO};
 
 /// A show and those who feed it.
 #[derive(Debug)]
